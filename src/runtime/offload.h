@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bounded thread pools for what must not run on a loop: hashing, file I/O, connecting. Work given
+ * to a thread owns its memory (architecture invariant 5): the block is heap memory that the pool
+ * frees through its own destructor when the fiber has stopped waiting for it.
+ */
+#ifndef RUNTIME_OFFLOAD_H
+#define RUNTIME_OFFLOAD_H
+
+#include "base/err.h"
+#include "runtime/fiber.h"
+
+struct offload_pool;
+
+struct offload_config {
+    const char *name;       /* thread name and metrics label, static */
+    unsigned threads;
+    unsigned queue_max;     /* jobs waiting, beyond it offload_run refuses at once */
+    int nice;               /* 0..19, added to the threads' nice value */
+    void (*idle)(void);     /* on a thread that has had no job for idle_ms; may be NULL */
+    int idle_ms;
+    int64_t max_wait_us;    /* refuse early when the queue would take longer than this (by the measured
+                               mean job time); 0: only queue_max counts */
+};
+
+MUST_CHECK bool offload_open(const struct offload_config *c, struct offload_pool **out, struct err *e);
+/* Finishes what is queued within timeout_ms, then joins. */
+void offload_close(struct offload_pool *p, int timeout_ms);
+
+/*
+ * Embedded first in the caller's heap block. run() is called on a pool thread; drop() frees the
+ * whole block, on the fiber's loop after a late or cancelled wait, never while run() is running.
+ */
+struct offload_job {
+    void (*run)(struct offload_job *);
+    void (*drop)(struct offload_job *);
+    /* the pool's own: */
+    struct offload_job *next;
+    struct fiber *waiter;
+    void *home;
+    int state;
+    int64_t queued_us;
+};
+
+/*
+ * Queues the job and parks until it has run. True: it ran, the caller owns the block again and
+ * frees it. False: the pool owns the block; e is 429 "over_capacity" with Retry-After (refused at
+ * once, full or too long a wait), 504 "request_timeout" or 499 "client_gone".
+ */
+MUST_CHECK bool offload_run(struct offload_pool *p, struct offload_job *job, struct err *e);
+/* From any thread, nobody waits: run() and drop() are both called on the pool's thread. False when full. */
+bool offload_detach(struct offload_pool *p, struct offload_job *job);
+
+struct offload_stats {
+    unsigned threads, busy, queued;
+    uint64_t done, refused;
+    int64_t mean_us; /* of recent jobs */
+};
+struct offload_stats offload_stats(struct offload_pool *p);
+
+#endif
