@@ -14,7 +14,7 @@ struct arena_block;
 struct arena {
     struct arena_block *blocks; /* newest first */
     char *next, *end;           /* free part of the newest block */
-    size_t used_bytes;          /* handed out since the last reset */
+    size_t used_bytes;          /* handed out by arena_try since the last reset */
     size_t budget_bytes;        /* for arena_try; program-fixed sizes are not counted against it */
 };
 
@@ -30,9 +30,17 @@ void *arena_alloc(struct arena *a, size_t n);
 void *arena_try(struct arena *a, size_t n);
 /* count * size, checked. */
 void *arena_try_array(struct arena *a, size_t count, size_t size);
+/*
+ * Lets the piece p of old_n bytes, had from arena_try, grow to n where it lies; false, nothing
+ * changed, when another piece was taken since, or over the block or the budget.
+ */
+bool arena_extend(struct arena *a, void *p, size_t old_n, size_t n);
 /* Copies, NUL-terminated behind the end; .p is NULL over the budget or when s is absent. */
 struct str arena_str(struct arena *a, struct str s);
-/* NUL-terminated C string for libc and libpq; NULL over the budget or when s is absent. */
+/*
+ * NUL-terminated C string for libc and libpq; NULL over the budget, when s is absent, and when s
+ * has a NUL inside: it would be cut there and mean something else.
+ */
 const char *arena_cstr(struct arena *a, struct str s);
 /* For messages of bounded length: never NULL. */
 struct str arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

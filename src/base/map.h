@@ -13,7 +13,8 @@ struct map_slot;
 
 struct map {
     struct map_slot *slots;
-    size_t cap, used, live;
+    size_t cap; /* a power of two, at most three quarters taken */
+    size_t live;
 };
 
 void map_init(struct map *m);
@@ -25,7 +26,10 @@ void *map_get(const struct map *m, struct str key);
 void *map_put(struct map *m, struct str key, void *value);
 /* Gives back what was there or NULL. */
 void *map_remove(struct map *m, struct str key);
-/* Walks in no order: *cursor starts at 0; NULL at the end. Removing the entry just given is allowed. */
+/*
+ * Walks in no order: *cursor starts at 0; NULL at the end. Removing the entry just given is
+ * allowed (see map.c why nothing is then missed or given twice); putting is not.
+ */
 void *map_next(const struct map *m, size_t *cursor);
 /* SipHash-2-4 under the process's random key; also for epochs and sharding. */
 uint64_t map_hash(struct str key);

@@ -11,9 +11,16 @@ struct str url_decode(struct arena *a, struct str s, bool plus);
 void url_encode(struct buf *b, struct str s);
 /* First value of a name in a query string, decoded; .p is NULL when absent or malformed. */
 struct str url_query_get(struct arena *a, struct str query, const char *name);
-/* Walks name=value pairs, both decoded: start with *rest = query; false at the end. */
+/*
+ * Walks name=value pairs, both decoded: start with *rest = query; false at the end. What is
+ * malformed has .p NULL; a name without '=' has an empty value; empty pieces are passed over.
+ */
 bool url_query_next(struct arena *a, struct str *rest, struct str *name, struct str *value);
-/* Scheme, host, port, path… of an absolute URL, not decoded. False when it is not one. */
+/*
+ * Pieces of an absolute URL with an authority (scheme://…), not decoded; .p of userinfo, query and
+ * fragment is NULL when absent. host may be empty, and is without brackets for IPv6. False when it
+ * is not one, and for controls, spaces and other characters that RFC 3986 gives no place.
+ */
 struct url_parts {
     struct str scheme, userinfo, host, path, query, fragment;
     int port; /* -1 when absent */
