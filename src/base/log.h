@@ -32,7 +32,7 @@ unsigned long long log_dropped(void);
 struct log_line {
     struct buf b;
     char mem[4096];
-    bool off, truncated;
+    bool off, truncated, text;
 };
 
 void log_begin(struct log_line *l, enum log_level level, const char *event);

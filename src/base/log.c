@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+
+/*
+ * The ring. A producer reserves room by moving `tail`, copies its line and then publishes it by
+ * storing the line's length in front of it; the writer takes lines in order, stops at the first
+ * that is not published, zeroes what it took and moves `head`. Producers never wait, neither for
+ * the writer nor for each other: one that is preempted half-way only holds up the writer.
+ */
+enum {
+    RING_BYTES = 1 << 20,
+    HEADER = 8,             /* a line's length; 0: not published */
+    BATCH = 64,             /* lines a writev */
+    STREAM_CHUNK = 4096,    /* what a pipe takes without blocking once poll says so (PIPE_BUF) */
+    FILE_CHUNK = 65536,
+    STALL_POLL_MS = 50,     /* how often a stalled writer looks whether it shall end */
+    GATHER_MS = 5,          /* while lines flow the writer naps, so that they come in batches */
+    QUIET_NAPS = 10,        /* empty naps before it sleeps until it is woken */
+    TAIL_ROOM = 32          /* for "truncated":true and the line's end */
+};
+
+static _Alignas(64) unsigned char ring[RING_BYTES];
+static _Alignas(64) _Atomic uint64_t ring_tail; /* bytes reserved since the start */
+static _Alignas(64) _Atomic uint64_t ring_head; /* bytes written out */
+static _Alignas(64) _Atomic bool writer_sleeps;
+static atomic_ullong dropped;
+
+static atomic_int out_fd = STDERR_FILENO;
+static atomic_int least_level = LOG_INFO;
+static atomic_int out_format = LOG_JSON;
+
+/* Guarded by state_lock, which only log_open and log_close take. */
+static pthread_mutex_t state_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_t writer;
+static bool lost_writer; /* would not end, and still reads the ring */
+
+static atomic_bool running;   /* lines go through the ring */
+static _Atomic int64_t stop_at_us; /* monotonic; INT64_MAX: not asked to stop */
+static sem_t wake;
+
+static _Atomic uint64_t *header_at(uint64_t pos)
+{
+    return (_Atomic uint64_t *)(void *)&ring[pos % RING_BYTES];
+}
+
+/* Copies in or clears, in two pieces where the ring ends. Positions and sizes are multiples of 8. */
+static void ring_copy(uint64_t pos, const char *p, size_t n)
+{
+    size_t at = pos % RING_BYTES, first = n < RING_BYTES - at ? n : RING_BYTES - at;
+    memcpy(ring + at, p, first);
+    memcpy(ring, p + first, n - first);
+}
+
+static void ring_clear(uint64_t pos, size_t n)
+{
+    size_t at = pos % RING_BYTES, first = n < RING_BYTES - at ? n : RING_BYTES - at;
+    memset(ring + at, 0, first);
+    memset(ring, 0, n - first);
+}
+
+static size_t record_size(size_t n)
+{
+    return HEADER + ((n + 7) & ~(size_t)7);
+}
+
+static bool ring_push(const char *p, size_t n)
+{
+    size_t need = record_size(n);
+    uint64_t pos = atomic_load_explicit(&ring_tail, memory_order_relaxed);
+    do {
+        uint64_t head = atomic_load_explicit(&ring_head, memory_order_acquire);
+        if (pos + need - head > RING_BYTES)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&ring_tail, &pos, pos + need,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    ring_copy(pos + HEADER, p, n);
+    /* Sequentially consistent, as are the writer's: either it sees the line or we see it asleep. */
+    atomic_store(header_at(pos), n);
+    if (atomic_load(&writer_sleeps) && atomic_exchange(&writer_sleeps, false))
+        sem_post(&wake);
+    return true;
+}
+
+/* ---- The writer ---------------------------------------------------------------------------- */
+
+static bool shall_stop(void)
+{
+    return clock_mono_us() >= atomic_load(&stop_at_us);
+}
+
+/* Waits for room in a pipe, socket or terminal; false when it is time to end instead. */
+static bool wait_writable(int fd)
+{
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = POLLOUT};
+        int n = poll(&p, 1, STALL_POLL_MS);
+        if (n > 0 || (n < 0 && errno != EINTR))
+            return true; /* also on an error, which the write will then report */
+        if (shall_stop())
+            return false;
+    }
+}
+
+/* Bytes written; the whole of it when the descriptor is broken, since the lines have no other. */
+static ssize_t write_some(int fd, const struct iovec *iov, int count, size_t all)
+{
+    for (;;) {
+        if (!wait_writable(fd))
+            return -1;
+        ssize_t n = writev(fd, iov, count);
+        if (n >= 0)
+            return n;
+        if (errno != EINTR && errno != EAGAIN) {
+            atomic_fetch_add(&dropped, 1);
+            return (ssize_t)all;
+        }
+    }
+}
+
+static bool write_all(int fd, struct iovec *iov, int count, size_t all)
+{
+    while (all > 0) {
+        ssize_t n = write_some(fd, iov, count, all);
+        if (n < 0)
+            return false;
+        all -= (size_t)n;
+        for (size_t done = (size_t)n; done > 0;) {
+            size_t step = done < iov->iov_len ? done : iov->iov_len;
+            iov->iov_base = (char *)iov->iov_base + step;
+            iov->iov_len -= step;
+            done -= step;
+            if (iov->iov_len == 0 && count > 1) {
+                iov++;
+                count--;
+            }
+        }
+    }
+    return true;
+}
+
+static size_t chunk_of(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? FILE_CHUNK : STREAM_CHUNK;
+}
+
+/* Writes one batch of published lines. False when there was none, or when it is time to end. */
+static bool write_batch(int fd, size_t chunk)
+{
+    struct iovec iov[BATCH];
+    uint64_t head = atomic_load_explicit(&ring_head, memory_order_relaxed), pos = head;
+    size_t all = 0;
+    int count = 0;
+    while (count + 2 <= BATCH && pos - head < RING_BYTES) {
+        size_t n = (size_t)atomic_load(header_at(pos));
+        if (n == 0 || (count > 0 && all + n > chunk))
+            break;
+        size_t at = (pos + HEADER) % RING_BYTES, first = n < RING_BYTES - at ? n : RING_BYTES - at;
+        iov[count++] = (struct iovec){ring + at, first};
+        if (n > first)
+            iov[count++] = (struct iovec){ring, n - first};
+        all += n;
+        pos += record_size(n);
+    }
+    if (count == 0 || !write_all(fd, iov, count, all))
+        return false;
+    ring_clear(head, pos - head);
+    atomic_store_explicit(&ring_head, pos, memory_order_release);
+    return true;
+}
+
+/* Says once a second at most how many lines went missing. */
+static void report_dropped(unsigned long long *reported, int64_t *reported_us)
+{
+    unsigned long long now = atomic_load(&dropped);
+    if (now == *reported || clock_mono_us() - *reported_us < CLOCK_S)
+        return;
+    struct log_line l;
+    log_begin(&l, LOG_WARN, "log.dropped");
+    log_i64(&l, "lines", (int64_t)(now - *reported));
+    log_end(&l);
+    *reported = now;
+    *reported_us = clock_mono_us();
+}
+
+static void nap(void)
+{
+    struct timespec t = {.tv_nsec = GATHER_MS * 1000000L};
+    nanosleep(&t, NULL);
+}
+
+/* Sleeps until a producer has published something, or log_close asks for the end. */
+static void sleep_until_woken(void)
+{
+    uint64_t head = atomic_load(&ring_head);
+    atomic_store(&writer_sleeps, true);
+    if (atomic_load(header_at(head)) == 0 && atomic_load(&stop_at_us) == INT64_MAX) {
+        while (sem_wait(&wake) != 0)
+            ; /* EINTR */
+    } else if (!atomic_exchange(&writer_sleeps, false)) {
+        sem_wait(&wake); /* a producer was quicker: its post is taken, so that none is left over */
+    }
+}
+
+static void *writer_main(void *arg)
+{
+    unsigned long long reported = atomic_load(&dropped);
+    int64_t reported_us = 0;
+    int quiet = 0;
+    (void)arg;
+    for (;;) {
+        int fd = atomic_load(&out_fd);
+        size_t chunk = chunk_of(fd);
+        bool wrote = false;
+        while (write_batch(fd, chunk))
+            wrote = true;
+        report_dropped(&reported, &reported_us);
+        bool empty = atomic_load(&ring_head) == atomic_load(&ring_tail);
+        if (atomic_load(&stop_at_us) != INT64_MAX && (empty || shall_stop()))
+            return NULL;
+        quiet = wrote ? 0 : quiet + 1;
+        if (quiet <= QUIET_NAPS)
+            nap();
+        else
+            sleep_until_woken();
+    }
+}
+
+/* ---- Opening and closing -------------------------------------------------------------------- */
+
+void log_open(int fd, enum log_level least, enum log_format format)
+{
+    pthread_mutex_lock(&state_lock);
+    atomic_store(&out_fd, fd);
+    atomic_store(&least_level, (int)least);
+    atomic_store(&out_format, (int)format);
+    if (!atomic_load(&running) && !lost_writer) {
+        /* The writer takes no signals: they are for the loops, and SIGPIPE becomes EPIPE. */
+        sigset_t all, before;
+        sigfillset(&all);
+        atomic_store(&stop_at_us, INT64_MAX);
+        atomic_store(&writer_sleeps, false);
+        BUG(sem_init(&wake, 0, 0) != 0);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        /* Without a thread (limits) lines go on being written directly. */
+        atomic_store(&running, pthread_create(&writer, NULL, writer_main, NULL) == 0);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    pthread_mutex_unlock(&state_lock);
+}
+
+void log_close(int timeout_ms)
+{
+    pthread_mutex_lock(&state_lock);
+    if (atomic_exchange(&running, false)) {
+        atomic_store(&stop_at_us, clock_mono_us() + timeout_ms * CLOCK_MS);
+        if (atomic_exchange(&writer_sleeps, false))
+            sem_post(&wake);
+        /* It ends by itself at that time; the rest is for a terminal that blocks in mid-write. */
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += timeout_ms / 1000 + 1;
+        lost_writer = pthread_clockjoin_np(writer, NULL, CLOCK_MONOTONIC, &until) != 0;
+        if (lost_writer)
+            pthread_detach(writer);
+    }
+    pthread_mutex_unlock(&state_lock);
+}
+
+bool log_enabled(enum log_level level)
+{
+    return (int)level >= atomic_load_explicit(&least_level, memory_order_relaxed);
+}
+
+unsigned long long log_dropped(void)
+{
+    return atomic_load_explicit(&dropped, memory_order_relaxed);
+}
+
+/* ---- Lines ---------------------------------------------------------------------------------- */
+
+static const char *const level_names[] = {
+    [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
+
+static bool as_text(void)
+{
+    return atomic_load_explicit(&out_format, memory_order_relaxed) == LOG_TEXT;
+}
+
+void log_begin(struct log_line *l, enum log_level level, const char *event)
+{
+    l->off = !log_enabled(level);
+    l->truncated = false;
+    if (l->off)
+        return;
+    l->text = as_text();
+    /* cap and maximum are equal, so the buf fails before it would allocate. */
+    l->b = (struct buf){.p = l->mem,
+                        .cap = sizeof(l->mem) - TAIL_ROOM,
+                        .max_bytes = sizeof(l->mem) - TAIL_ROOM};
+    char time[28];
+    clock_rfc3339(clock_wall_us(), time);
+    if (l->text) { /* 12:03:04 info  event, UTC as everywhere */
+        buf_printf(&l->b, "%.8s %-5s %s", time + 11, level_names[level], event);
+        return;
+    }
+    json_put_open(&l->b, '{');
+    json_put_kstr(&l->b, "time", str_from(time));
+    json_put_kstr(&l->b, "level", str_from(level_names[level]));
+    json_put_kstr(&l->b, "event", str_from(event));
+}
+
+static bool is_plain(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '=' || s.p[i] == '\\')
+            return false;
+    return s.n > 0;
+}
+
+/*
+ * For a terminal: quoted and escaped as JSON where needed; DEL and the controls U+0080…9F, which
+ * JSON lets through and some terminals obey, become '?'.
+ */
+static void put_text(struct buf *b, struct str s)
+{
+    size_t from = b->n;
+    if (s.p && is_plain(s)) {
+        buf_str(b, s);
+        return;
+    }
+    json_put_str(b, s);
+    for (size_t i = from; i < b->n; i++) {
+        unsigned char c = (unsigned char)b->p[i];
+        if (c == 0x7f)
+            b->p[i] = '?';
+        if (c == 0xC2 && i + 1 < b->n && ((unsigned char)b->p[i + 1] & 0xE0) == 0x80)
+            b->p[i] = b->p[i + 1] = '?';
+    }
+}
+
+/* Each field is written whole or not at all: begin gives the place to go back to. */
+static size_t field_begin(struct log_line *l, const char *name)
+{
+    size_t mark = l->b.n;
+    if (l->text) {
+        BUF_LIT(&l->b, "  ");
+        buf_str(&l->b, str_from(name));
+        buf_char(&l->b, '=');
+    } else {
+        json_put_key(&l->b, name);
+    }
+    return mark;
+}
+
+static void field_end(struct log_line *l, size_t mark)
+{
+    if (!l->b.failed)
+        return;
+    l->b.n = mark;
+    l->b.failed = false;
+    l->truncated = true;
+}
+
+void log_str(struct log_line *l, const char *name, struct str value)
+{
+    if (l->off)
+        return;
+    size_t mark = field_begin(l, name);
+    if (l->text)
+        put_text(&l->b, value);
+    else
+        json_put_str(&l->b, value);
+    field_end(l, mark);
+}
+
+void log_cstr(struct log_line *l, const char *name, const char *value)
+{
+    log_str(l, name, str_from(value));
+}
+
+void log_i64(struct log_line *l, const char *name, int64_t value)
+{
+    if (l->off)
+        return;
+    size_t mark = field_begin(l, name);
+    buf_i64(&l->b, value);
+    field_end(l, mark);
+}
+
+void log_ms(struct log_line *l, const char *name, int64_t us)
+{
+    if (l->off)
+        return;
+    size_t mark = field_begin(l, name);
+    uint64_t all = us < 0 ? 0 - (uint64_t)us : (uint64_t)us;
+    unsigned rest = (unsigned)(all % 1000);
+    if (us < 0)
+        buf_char(&l->b, '-');
+    buf_i64(&l->b, (int64_t)(all / 1000));
+    buf_add(&l->b,
+            (char[]){'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10),
+                     (char)('0' + rest % 10)},
+            4);
+    field_end(l, mark);
+}
+
+void log_bool(struct log_line *l, const char *name, bool value)
+{
+    if (l->off)
+        return;
+    size_t mark = field_begin(l, name);
+    buf_str(&l->b, value ? S("true") : S("false"));
+    field_end(l, mark);
+}
+
+void log_err(struct log_line *l, const struct err *e)
+{
+    if (l->off)
+        return;
+    log_i64(l, "status", e->status);
+    if (e->code)
+        log_cstr(l, "code", e->code);
+    log_cstr(l, "message", e->message);
+    if (e->detail[0])
+        log_cstr(l, "detail", e->detail);
+    if (e->sqlstate[0])
+        log_cstr(l, "sqlstate", e->sqlstate);
+    if (e->func)
+        log_cstr(l, "func", e->func);
+    if (e->file) {
+        char at[256];
+        const char *file = e->file;
+        while (strncmp(file, "../", 3) == 0) /* as the build folder sees the tree */
+            file += 3;
+        int n = snprintf(at, sizeof(at), "%s:%d", file, e->line);
+        log_str(l, "at", str_of(at, n < (int)sizeof(at) ? (size_t)n : sizeof(at) - 1));
+    }
+}
+
+static void write_directly(const char *p, size_t n)
+{
+    while (n > 0) {
+        ssize_t done = write(atomic_load(&out_fd), p, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0) {
+            atomic_fetch_add(&dropped, 1);
+            return;
+        }
+        p += done;
+        n -= (size_t)done;
+    }
+}
+
+void log_end(struct log_line *l)
+{
+    if (l->off)
+        return;
+    l->b.cap = l->b.max_bytes = sizeof(l->mem);
+    if (l->truncated) {
+        size_t mark = field_begin(l, "truncated");
+        buf_str(&l->b, S("true"));
+        field_end(l, mark);
+    }
+    if (!l->text)
+        json_put_close(&l->b, '}');
+    buf_char(&l->b, '\n');
+    if (!atomic_load_explicit(&running, memory_order_acquire))
+        write_directly(l->b.p, l->b.n);
+    else if (!ring_push(l->b.p, l->b.n))
+        atomic_fetch_add(&dropped, 1);
+    l->off = true; /* ended: a second log_end writes nothing */
+}
+
+void log_say(enum log_level level, const char *event, const char *fmt, ...)
+{
+    char text[1024];
+    struct log_line l;
+    log_begin(&l, level, event);
+    if (l.off)
+        return;
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    if (n >= (int)sizeof(text))
+        n = sizeof(text) - 1;
+    log_str(&l, "message", str_of(text, n < 0 ? 0 : (size_t)n));
+    log_end(&l);
+}
