@@ -14,8 +14,8 @@ SELECT
     u.instance_id,
     coalesce(u.aud, '') AS aud,
     coalesce(u.role, '') AS role,
-    coalesce(u.email, '') AS email,
-    coalesce(u.phone, '') AS phone,
+    u.email, -- bare, so that the index on lower(email) serves
+    u.phone,
     coalesce(u.encrypted_password, '') AS encrypted_password,
     u.email_confirmed_at,
     u.phone_confirmed_at,
