@@ -49,10 +49,12 @@ static atomic_int out_format = LOG_JSON;
 static pthread_mutex_t state_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t writer;
 static bool lost_writer; /* would not end, and still reads the ring */
+static bool wake_made;
 
-static atomic_bool running;   /* lines go through the ring */
-static _Atomic int64_t stop_at_us; /* monotonic; INT64_MAX: not asked to stop */
 static sem_t wake;
+static atomic_bool running;        /* lines go through the ring */
+static atomic_bool deaf;           /* closed on a stalled descriptor: a direct write would hang */
+static _Atomic int64_t stop_at_us; /* monotonic; INT64_MAX: not asked to stop */
 
 static _Atomic uint64_t *header_at(uint64_t pos)
 {
@@ -256,7 +258,10 @@ void log_open(int fd, enum log_level least, enum log_format format)
         sigfillset(&all);
         atomic_store(&stop_at_us, INT64_MAX);
         atomic_store(&writer_sleeps, false);
-        BUG(sem_init(&wake, 0, 0) != 0);
+        atomic_store(&deaf, false);
+        if (!wake_made) /* once: a late producer may still hold it when the log is closed */
+            BUG(sem_init(&wake, 0, 0) != 0);
+        wake_made = true;
         pthread_sigmask(SIG_SETMASK, &all, &before);
         /* Without a thread (limits) lines go on being written directly. */
         atomic_store(&running, pthread_create(&writer, NULL, writer_main, NULL) == 0);
@@ -279,6 +284,7 @@ void log_close(int timeout_ms)
         lost_writer = pthread_clockjoin_np(writer, NULL, CLOCK_MONOTONIC, &until) != 0;
         if (lost_writer)
             pthread_detach(writer);
+        atomic_store(&deaf, atomic_load(&ring_head) != atomic_load(&ring_tail));
     }
     pthread_mutex_unlock(&state_lock);
 }
@@ -457,8 +463,8 @@ void log_err(struct log_line *l, const struct err *e)
 static void write_directly(const char *p, size_t n)
 {
     while (n > 0) {
-        ssize_t done = write(atomic_load(&out_fd), p, n);
-        if (done < 0 && errno == EINTR)
+        ssize_t done = atomic_load(&deaf) ? -1 : write(atomic_load(&out_fd), p, n);
+        if (done < 0 && errno == EINTR && !atomic_load(&deaf))
             continue;
         if (done <= 0) {
             atomic_fetch_add(&dropped, 1);
