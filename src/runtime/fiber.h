@@ -4,11 +4,13 @@
  * ends on one loop. It parks only in fiber code, never inside a library's callback: callbacks copy,
  * wake and return. Nothing thread-local, errno included, is relied on across a park.
  *
- * Stacks: pooled mmap, 256 KiB (1 MiB under sanitizers) with a guard page; pages beyond 32 KiB are
- * given back on return.
+ * Stacks: pooled mmap, 256 KiB (1 MiB under sanitizers) with a guard page. Once a second pages
+ * beyond 32 KiB of those in the pool go back to the kernel, and stacks that nobody needed.
  */
 #ifndef RUNTIME_FIBER_H
 #define RUNTIME_FIBER_H
+
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/list.h"
@@ -23,8 +25,13 @@ enum fiber_result {
 
 enum { FIBER_NEVER = INT64_MAX };
 
-/* Starts fn(arg) on the current loop: runs at once until its first park, then returns here. */
-void fiber_start(void (*fn)(void *), void *arg);
+/*
+ * Starts fn(arg) on the current loop. From a callback it runs at once until its first park, then
+ * returns here; from a fiber it is queued and begins at the end of this turn. Its name (in
+ * warnings about slow turns) is fn's.
+ */
+#define fiber_start(fn, arg) fiber_start_named((fn), (arg), #fn)
+void fiber_start_named(void (*fn)(void *), void *arg, const char *name);
 /* The running fiber; NULL in callbacks. */
 struct fiber *fiber_current(void);
 
@@ -43,6 +50,8 @@ int64_t fiber_time_left_us(void);
  * Callers loop: while (!done) if (fiber_park(until) != FIBER_WOKEN) return late…
  */
 enum fiber_result fiber_park(int64_t until_us);
+/* Lets everything else that is ready on this loop go first, sockets included; does not wait. */
+void fiber_yield(void);
 /* On the fiber's own loop (from a callback or another fiber). It runs at the end of this turn. */
 void fiber_wake(struct fiber *f);
 /* The fiber's client is gone: this and later parks return FIBER_GONE, until fiber_uncancel. */
@@ -63,7 +72,11 @@ struct fiber_queue {
     unsigned length;
 };
 void fiber_queue_init(struct fiber_queue *q);
-/* Parks the current fiber at the end of the queue until it is woken by fiber_queue_wake_one. */
+/*
+ * Parks the current fiber at the end of the queue. FIBER_WOKEN exactly when fiber_queue_wake_one
+ * took it off, even if it was cancelled or late in the same moment: what it was given is then its
+ * own, to use or to pass on.
+ */
 enum fiber_result fiber_queue_wait(struct fiber_queue *q, int64_t until_us);
 /* Takes the first waiter off and wakes it; false when nobody waits. */
 bool fiber_queue_wake_one(struct fiber_queue *q);
