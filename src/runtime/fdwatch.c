@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/fdwatch.h"
 
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "runtime/loop_impl.h"
 
