@@ -18,6 +18,15 @@
 #include <strings.h>
 #include <time.h>
 
+/* clang with fortified headers has macros for these, and a macro cannot be poisoned. */
+#undef sprintf
+#undef vsprintf
+#undef strcpy
+#undef strcat
+#undef stpcpy
+#undef strncpy
+#undef strncat
+
 /* Unbounded copies and formats: use struct buf, struct str or snprintf. */
 #pragma GCC poison strcpy strcat sprintf vsprintf gets stpcpy
 /* strncpy neither ends its result nor says that it cut: use memcpy or snprintf. */
