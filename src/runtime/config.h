@@ -26,7 +26,7 @@ struct config_row {
     enum config_type type;
     size_t offset;
     const char *fallback;   /* text of the default, parsed like any other; NULL: none */
-    int64_t min, max;
+    int64_t min, max;       /* max 0: no upper bound */
     const char *choices;
     const char *aliases;    /* environment names that mean the same, space separated: "DATABASE_URL GOTRUE_…" */
     const char *group;      /* heading in the manual */
@@ -44,18 +44,27 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENV, CONFIG_ALIAS, CONF
 
 struct config_input {
     int argc;                 /* flags: "--name value", "--name=value", "--flag" for booleans, "--no-flag" */
-    char **argv;
+    char **argv;              /* what follows the program's name (and the command) */
     char **env;               /* environ */
     const char *file;         /* basalt.conf path or NULL; missing is fine unless file_required */
     bool file_required;
+    struct str file_bytes;    /* p set: the file's contents, and file is only its name in messages */
 };
 
 /*
- * Fills *out (strings in the arena, which lives as long as the settings). What is left of argv after
- * flags goes to rest (count in *rest_n). Errors (status 2, code "config"): an unknown flag, file key or BASALT_
- * name, with a suggestion by edit distance ("unknown setting \"lsten\"; did you mean \"listen\"?"); a
- * value out of bounds or of the wrong type, saying where it came from (file and line, environment, flag) and what
- * is accepted. The same setting given under its name and an alias with different values is an error too.
+ * Fills *out (strings in the arena, which lives as long as the settings); untouched on failure.
+ * What is left of argv after flags goes to rest (room for argc; count in *rest_n): words, "-x",
+ * --help, and all that follows "--". In flags "-" and "_" are the same. sources may be NULL.
+ *
+ * A flag given twice: the last one counts. An empty environment variable counts as not given; "="
+ * with nothing behind it in a flag or the file takes a text back to none. A duration without a unit is in
+ * seconds, as GoTrue's are. A secret's NAME_FILE (also an alias's) names a file with its value; line ends
+ * at its end are not part of it. The environment is not looked at for a setting that a flag gives.
+ *
+ * Errors (status 2, code "config"): an unknown flag, file key or BASALT_ name, with a suggestion
+ * ("unknown setting \"lsten\"; did you mean \"listen\"?"); a value out of bounds or of the wrong type, saying
+ * where it came from (file and line, environment, flag) and what is accepted; the same setting given under
+ * two environment names with different values, or twice in the file. No message holds a secret.
  */
 MUST_CHECK bool config_load(const struct config_table *t, const struct config_input *in, void *out, enum config_source *sources,
                             struct arena *a, const char **rest, int *rest_n, struct err *e);

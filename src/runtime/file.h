@@ -10,13 +10,20 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+/* Once a process, before the first of the calls below that wait. */
 MUST_CHECK bool file_pool_open(struct err *e);
+/* Finishes what is queued, at most 5 s for each half. */
 void file_pool_close(void);
 
 /* An unlinked temporary file in dir, O_CLOEXEC. */
 MUST_CHECK bool file_open_unlinked(struct str dir, int *fd, struct err *e);
 /* Appends a copy of bytes. e: 507 "disk_full" on ENOSPC, else 500 "file_io" with errno in detail. */
 MUST_CHECK bool file_write_at(int fd, struct str bytes, int64_t offset, struct err *e);
+/*
+ * Closes later, in the pool: the last close of a large unlinked file frees its blocks, which takes
+ * milliseconds. At once when the pool is full or not open. From any thread.
+ */
+void file_close(int fd);
 /* Reads up to n bytes into the arena; a short result is the end of the file. */
 MUST_CHECK bool file_read_at(int fd, size_t n, int64_t offset, struct arena *a, struct str *out, struct err *e);
 
