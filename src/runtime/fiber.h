@@ -23,7 +23,7 @@ enum fiber_result {
     FIBER_GONE,  /* fiber_cancel: nobody wants the result any more */
 };
 
-enum { FIBER_NEVER = INT64_MAX };
+#define FIBER_NEVER INT64_MAX
 
 /*
  * Starts fn(arg) on the current loop. From a callback it runs at once until its first park, then
