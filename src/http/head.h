@@ -48,6 +48,9 @@ enum head_result { HEAD_MORE, HEAD_DONE, HEAD_BAD };
  */
 enum head_result head_parse(struct str bytes, size_t *scanned, struct head *out, size_t *used, struct err *e);
 
+/* The bytes that h was parsed from were copied to `to`: makes it point there. */
+void head_rebase(struct head *h, struct str from, const char *to);
+
 /* First field of that name, any case; absent when there is none. */
 struct str head_get(const struct head *h, struct str name);
 /* Whether a comma separated field contains the token (any case), over all fields of that name. */

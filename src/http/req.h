@@ -16,6 +16,8 @@ struct conn;
 struct services;  /* app/services.h: what handlers work with */
 struct principal; /* guard/principal.h: who is calling */
 struct pg_client; /* pg/pg_tx.h: the request's one place for a connection */
+struct caller;      /* auth/auth.h: the user behind the token, on routes that ask for one */
+struct audit_trail; /* audit/audit.h: events of this request, logged when it is answered */
 
 struct req {
     struct arena *arena;
@@ -42,6 +44,8 @@ struct req {
     struct services *services;
     struct principal *principal;
     struct pg_client *pg;
+    struct audit_trail *audit;
+    struct caller *caller;
     int64_t hash_us, database_us;     /* time spent waiting for each, for Server-Timing and metrics */
 };
 

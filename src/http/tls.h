@@ -21,6 +21,10 @@ struct tls_conn *tls_conn_new(struct tls *t);
 void tls_conn_free(struct tls_conn *c);
 /* Feeds ciphertext; plain text is appended to in, what must go to the peer (handshake, alerts) to out. False: broken. */
 MUST_CHECK bool tls_conn_feed(struct tls_conn *c, struct str ciphertext, struct buf *in, struct buf *out, struct err *e);
+/* The handshake is done. */
+bool tls_conn_ready(const struct tls_conn *c);
+/* The peer has said that it will send no more (close_notify). */
+bool tls_conn_ended(const struct tls_conn *c);
 /* Encrypts into out. */
 MUST_CHECK bool tls_conn_seal(struct tls_conn *c, struct str plain, struct buf *out, struct err *e);
 /* close_notify into out. */
