@@ -202,6 +202,12 @@ void jwt_keys_publish(const struct jwt_keys *k, struct buf *b)
 
 /* ---- signing --------------------------------------------------------------------------------- */
 
+static bool too_large(struct buf *b, size_t start, struct err *e)
+{
+    b->n = start;
+    return err_set(e, 500, "jwt_too_large", "the token would be too large");
+}
+
 bool jwt_sign(const struct jwt_keys *k, struct str claims, struct buf *b, struct err *e)
 {
     size_t start = b->n;
@@ -211,13 +217,15 @@ bool jwt_sign(const struct jwt_keys *k, struct str claims, struct buf *b, struct
     buf_char(b, '.');
     base64_put_url(b, claims);
     if (b->failed)
-        return err_set(e, 500, "jwt_too_large", "the token would be too large");
-    if (!jws_sign(k->signer, str_of(b->p + start, b->n - start), sig, &sig_n, e))
+        return too_large(b, start, e);
+    if (!jws_sign(k->signer, str_of(b->p + start, b->n - start), sig, &sig_n, e)) {
+        b->n = start;
         return false;
+    }
     buf_char(b, '.');
     base64_put_url(b, str_of((const char *)sig, sig_n));
     if (b->failed || b->n - start > TOKEN_MAX) /* nobody could verify it */
-        return err_set(e, 500, "jwt_too_large", "the token would be too large");
+        return too_large(b, start, e);
     return true;
 }
 
