@@ -45,7 +45,9 @@ struct pg_tx {
     struct pg_slot *slot;
     enum pg_login login;
     bool begun, flushed, done;
+    bool read_only; /* see pg_tx_read_only */
     unsigned count;
+    uint64_t role;  /* see pg_tx_role */
     struct pg_result *results[PG_TX_STATEMENTS_MAX];
     struct pg_result *kept; /* of earlier flushes, freed in pg_tx_end */
     struct pg_error error;
@@ -62,6 +64,19 @@ MUST_CHECK bool pg_tx_begin(struct pg_tx *tx, struct pg_client *c, enum pg_login
 /* Queues; arguments are copied now, absent ones are null. Count must equal the statement's (BUG). */
 void pg_tx_add(struct pg_tx *tx, const struct pg_sql *sql, const struct str *args, size_t n);
 
+/*
+ * The statements queued from here on run under that role: each is prepared once per role, since
+ * PostgreSQL plans anew when the role changes under row level security. The switch itself is a
+ * statement of the caller's (set_config('role', $1, true)). The absent str: the login's own.
+ */
+void pg_tx_role(struct pg_tx *tx, struct str role);
+/*
+ * Promises that nothing queued can leave a deferred constraint behind. Without it everything but a
+ * SELECT that calls only pure functions of PostgreSQL counts as writing: its last flush is wrapped
+ * in BEGIN, SET CONSTRAINTS ALL IMMEDIATE and COMMIT (+6 µs; without BEGIN the server would log a warning each).
+ */
+void pg_tx_read_only(struct pg_tx *tx);
+
 /* Numbers and times as arguments, printed into the client's arena. */
 struct str pg_tx_i64(struct pg_tx *tx, int64_t v);
 struct str pg_tx_bool(bool v);
@@ -72,12 +87,17 @@ struct str pg_tx_time(struct pg_tx *tx, int64_t wall_us); /* 0: null */
  * "database_error" with sqlstate (tx->error filled, the transaction is rolled back and over); 504
  * "request_timeout" (57014, or late after the flush had left: the outcome is then unknown); 503 "database_unavailable"
  * (connection lost, 57P0x, 08xxx); 507? no: 53100 is 503 "database_full".
- * 40001 and 40P01 are 409 "conflict" for the caller to repeat.
+ * 40001 and 40P01 are 409 "conflict" for the caller to repeat, and so is a statement whose plan a
+ * migration has just made stale in the middle of a transaction (in its first flush it is repeated here).
+ * 400 "validation_failed" for an argument with a NUL in it, 413 "payload_too_large" for arguments over
+ * 256 MiB or the arena's budget, 500 "result_too_large" for results over 64 MiB.
+ * After an error the transaction is over and the slot is on its way back; only pg_tx_end is left.
  */
 MUST_CHECK bool pg_tx_flush(struct pg_tx *tx, struct err *e);
 /*
  * The last flush: queued statements, SET CONSTRAINTS ALL IMMEDIATE when something was written,
- * COMMIT or the Sync. True only when PostgreSQL has acknowledged it.
+ * COMMIT or the Sync. True only when PostgreSQL has acknowledged it. 503 "outcome_unknown" when the
+ * connection broke while a writing flush was out: it has happened whole or not at all.
  */
 MUST_CHECK bool pg_tx_commit(struct pg_tx *tx, struct err *e);
 /* Result of the index-th statement of the last flush. */
