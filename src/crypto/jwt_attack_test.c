@@ -19,7 +19,6 @@ static const char *outcome_signed(struct str header, struct str payload,
     return code;
 }
 
-#define HS256 "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
 #define assert_header(header, code) \
     assert_string_equal(outcome_signed(S(header), S("{\"sub\":\"1\"," EXP "}"), &now), code)
 #define assert_claims(claims, code) \

@@ -18,6 +18,7 @@
 #define SECRET "a secret of tests, 32 bytes long"
 #define NOW_S  1700000000LL
 #define EXP    "\"exp\":1700003600"
+#define HS256  "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
 
 static const struct jwt_check now = {.now_us = NOW_S * 1000000, .allow_no_exp = false};
 static const struct jwt_check lenient = {.now_us = NOW_S * 1000000, .allow_no_exp = true};
