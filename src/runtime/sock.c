@@ -351,12 +351,13 @@ static int sock_gather(const struct str *pieces, unsigned n, unsigned at, size_t
 {
     int count = 0;
     for (; at < n && count < SOCK_IOV_MAX; at++, skip = 0) {
+        if (pieces[at].n <= skip)
+            continue;
         union {
             const char *from;
             void *base; /* iovec serves reading too, hence not const */
         } p = {.from = pieces[at].p + skip};
-        if (pieces[at].n > skip)
-            iov[count++] = (struct iovec){p.base, pieces[at].n - skip};
+        iov[count++] = (struct iovec){p.base, pieces[at].n - skip};
     }
     return count;
 }
