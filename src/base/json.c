@@ -433,6 +433,19 @@ bool json_get(struct str object, const char *name, enum json_type type, void *ou
     return hit.p && hit.p[0] != 'n' && read_value(hit, type, 0, a, out) == FOUND;
 }
 
+bool json_next(struct str *rest, struct arena *a, struct str *name, struct str *value)
+{
+    if (!rest->p)
+        return false;
+    struct cursor c = cursor_at(*rest);
+    struct str key;
+    bool done;
+    if (c.p == c.end || !next_member(&c, &key, value, &done) || done || decode_string(key, a, name) != FOUND)
+        return false;
+    *rest = str_of(c.p, (size_t)(c.end - c.p));
+    return true;
+}
+
 /* ---- Merging ------------------------------------------------------------------------------ */
 
 struct member {

@@ -63,6 +63,11 @@ MUST_CHECK bool json_valid(struct str text, struct err *e);
  * False without error when it is absent, null or of another type.
  */
 bool json_get(struct str object, const char *name, enum json_type type, void *out, struct arena *a);
+/*
+ * Walks the members of an object that json_valid has accepted: *rest starts as its text. *name is
+ * decoded, *value as written. False at the end (or when the arena is full).
+ */
+bool json_next(struct str *rest, struct arena *a, struct str *name, struct str *value);
 /* {a} merged with {b} key by key, null in b deleting: the top level only (GoTrue metadata rule). */
 MUST_CHECK bool json_merge(struct str a, struct str b, struct arena *arena, struct str *out, struct err *e);
 

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Source of the shapes: the seed documents (seed-systems.md §1.2, §3). */
+#include <stdio.h>
+
+#include "account/account.h"
+#include "auth/auth.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "guard/services.h"
+
+enum { BODY_MAX = 64 * 1024, PASSWORD_MIN = 8, PASSWORD_MAX = 128 };
+
+static route_handler register_post, signup_post, login_post, refresh_post, logout_post, me_get, health_get;
+
+/* clang-format off */
+/* Every route under both prefixes: seeds 002 and 003 use the first, seeds 000 and 001 the second. */
+#define BOTH(method, tail, handler, access, limit, body) \
+    {method, "/api/auth" tail,    handler, access, limit, body, 0, 0}, \
+    {method, "/api/v1/auth" tail, handler, access, limit, body, 0, 0}
+
+const struct route account_routes[] = {
+    BOTH(METHOD_POST, "/register",      register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX),
+    BOTH(METHOD_POST, "/signup",        signup_post,   ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX),
+    BOTH(METHOD_POST, "/login",         login_post,    ACCESS_OPEN, LIMIT_LOGIN,  BODY_MAX),
+    BOTH(METHOD_POST, "/refresh",       refresh_post,  ACCESS_OPEN, LIMIT_TOKEN,  BODY_MAX),
+    BOTH(METHOD_POST, "/refresh-token", refresh_post,  ACCESS_OPEN, LIMIT_TOKEN,  BODY_MAX),
+    BOTH(METHOD_POST, "/logout",        logout_post,   ACCESS_USER, LIMIT_NONE,   BODY_MAX),
+    BOTH(METHOD_GET,  "/me",            me_get,        ACCESS_USER, LIMIT_READ,   0),
+    BOTH(METHOD_GET,  "/health",        health_get,    ACCESS_OPEN, LIMIT_NONE,   0),
+};
+/* clang-format on */
+const size_t account_routes_count = sizeof(account_routes) / sizeof(account_routes[0]);
+
+/* ---- bodies ------------------------------------------------------------------------------- */
+
+struct credentials {
+    struct str email, password;
+};
+
+static const struct json_field credentials_fields[] = {
+    JSON_FIELD(struct credentials, email, JSON_STR, 255, JSON_REQUIRED),
+    JSON_FIELD(struct credentials, password, JSON_SECRET, PASSWORD_MAX, JSON_REQUIRED),
+};
+
+static const struct json_shape login_shape = {credentials_fields, 2, true};
+static const struct json_shape register_shape = {credentials_fields, 2, false}; /* the profile's fields follow */
+
+/* These clients know 422 for a field that does not fit; 400 stays for what is not JSON. */
+static bool body_read(struct req *req, const struct json_shape *shape, void *out, struct err *e)
+{
+    if (json_read(req->body, shape, out, req->arena, e))
+        return true;
+    if (e->status == 400 && strcmp(e->code, "validation_failed") == 0)
+        e->status = 422;
+    return false;
+}
+
+static bool email_read(struct req *req, struct str *email, struct err *e)
+{
+    if (user_email_normal(req->arena, *email, email, e))
+        return true;
+    e->status = 422;
+    return false;
+}
+
+/* Checked profile fields of the body as one object; anything else is refused by name. */
+static bool profile_read(struct req *req, struct str *out, struct err *e)
+{
+    const struct auth *auth = req->services->auth;
+    struct buf b;
+    buf_init_arena(&b, req->arena, BODY_MAX);
+    json_put_open(&b, '{');
+    struct str rest = req->body, name, value;
+    while (json_next(&rest, req->arena, &name, &value)) {
+        if (str_is(name, "email") || str_is(name, "password") || str_is(value, "null"))
+            continue;
+        if (!signup_profile_writable(auth, name))
+            return err_set(e, 422, "validation_failed", "%.*s is not a field that can be set here",
+                           (int)(name.n < 40 ? name.n : 40), name.p);
+        if (!signup_profile_check(auth, name, value, req->arena, e))
+            return false;
+        json_put_kraw(&b, arena_cstr(req->arena, name), value);
+    }
+    json_put_close(&b, '}');
+    *out = buf_view(&b);
+    return true;
+}
+
+static bool registration_read(struct req *req, struct signup *s, struct err *e)
+{
+    struct credentials in = {0};
+    struct str given;
+    if (!body_read(req, &register_shape, &in, e) || !email_read(req, &in.email, e))
+        return false;
+    if (in.password.n < PASSWORD_MIN)
+        return err_set(e, 422, "validation_failed", "password must be %d to %d characters", PASSWORD_MIN, PASSWORD_MAX);
+    if (!profile_read(req, &given, e))
+        return false;
+    const struct auth_config *c = auth_settings(req->services->auth);
+    s->email = in.email;
+    s->password = in.password;
+    s->user_metadata = given;
+    s->profile = signup_profile_from_metadata(req, given); /* adds the default role */
+    s->metadata_is_identity = true;
+    s->email_confirmed = c->autoconfirm;
+    s->want_profile = true;
+    s->actor_kind = "user";
+    return true;
+}
+
+/* ---- answers ------------------------------------------------------------------------------ */
+
+static bool taken_worded(struct err *e)
+{
+    if (e->code && strcmp(e->code, "email_exists") == 0)
+        e->status = 409;
+    return false;
+}
+
+static void put_tokens(struct buf *b, const struct token_pair *pair)
+{
+    json_put_kstr(b, "access_token", pair->access_token);
+    json_put_kstr(b, "refresh_token", pair->refresh_token);
+    json_put_kstr(b, "token_type", S("bearer"));
+    json_put_ki64(b, "expires_in", pair->expires_in_s);
+    json_put_ki64(b, "expires_at", pair->expires_at_s);
+}
+
+/* Every column of the profile, so that a client finds role, name and the rest at the top level. */
+static void put_profile_columns(struct req *req, struct buf *b, struct str profile)
+{
+    static const char *const taken[] = {"id", "email", "message", "user", "user_id"};
+    struct str rest = profile, name, value;
+    while (json_next(&rest, req->arena, &name, &value)) {
+        bool skip = false;
+        for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+            skip = skip || str_is(name, taken[i]);
+        if (!skip)
+            json_put_kraw(b, arena_cstr(req->arena, name), value);
+    }
+}
+
+static struct str profile_text(struct req *req, struct str profile, const char *name)
+{
+    struct str s = {0};
+    return profile.p && json_get(profile, name, JSON_STR, &s, req->arena) ? s : (struct str){0};
+}
+
+/* The app's view of a user: its role is the profile's, which is data, not a database role. */
+static void put_user(struct req *req, struct buf *b, const struct user *u, struct str profile)
+{
+    struct str role = profile_text(req, profile, "role");
+    struct str full_name = profile_text(req, profile, "full_name");
+    json_put_open(b, '{');
+    json_put_kstr(b, "id", uuid_str(&u->id));
+    json_put_kstr(b, "email", u->email);
+    json_put_kstr(b, "role", role.p ? role : u->role);
+    json_put_kstr(b, "name", profile_text(req, profile, "name"));
+    json_put_kstr(b, "full_name", full_name.p ? full_name : profile_text(req, profile, "name"));
+    json_put_kbool(b, "email_confirmed", user_confirmed(u));
+    json_put_ktime(b, "created_at", u->created_us);
+    json_put_close(b, '}');
+}
+
+static void put_account(struct req *req, struct buf *b, const struct user *u, struct str profile)
+{
+    json_put_kstr(b, "user_id", uuid_str(&u->id));
+    json_put_kstr(b, "email", u->email);
+    json_put_key(b, "user");
+    put_user(req, b, u, profile);
+    json_put_kraw(b, "profile", profile);
+    put_profile_columns(req, b, profile);
+}
+
+static void no_store(struct resp *resp)
+{
+    resp_header(resp, "Cache-Control", S("no-store"));
+}
+
+/* ---- handlers ----------------------------------------------------------------------------- */
+
+/* POST …/register: 201 with user, profile and, where addresses are confirmed at once, a token pair. */
+static bool register_post(struct req *req, struct resp *resp, struct err *e)
+{
+    struct signup s = {0};
+    struct login l;
+    if (!registration_read(req, &s, e))
+        return false;
+    s.open_session = s.email_confirmed;
+    if (!signup_run(req, &s, &l, e))
+        return taken_worded(e);
+    struct buf *b = resp_json(resp, 201);
+    json_put_open(b, '{');
+    json_put_kstr(b, "message", s.open_session ? S("Account created") : S("Account created. Please verify your email."));
+    if (s.open_session)
+        put_tokens(b, &l.pair);
+    put_account(req, b, &l.user, l.profile);
+    json_put_close(b, '}');
+    no_store(resp);
+    return resp_done(resp, e);
+}
+
+/* POST …/signup: 200 with the new user's id (seed 002). */
+static bool signup_post(struct req *req, struct resp *resp, struct err *e)
+{
+    struct signup s = {0};
+    struct login l;
+    if (!registration_read(req, &s, e))
+        return false;
+    if (!signup_run(req, &s, &l, e))
+        return taken_worded(e);
+    struct buf *b = resp_json(resp, 200);
+    json_put_open(b, '{');
+    json_put_kstr(b, "message", S("User created successfully"));
+    json_put_kstr(b, "user_id", uuid_str(&l.user.id));
+    json_put_close(b, '}');
+    return resp_done(resp, e);
+}
+
+struct rewording {
+    const char *code;
+    int status;
+    const char *message;
+};
+
+static const struct rewording login_words[] = {
+    {"invalid_credentials", 401, "Invalid email or password"},
+    {"email_not_confirmed", 403, "Please verify your email before logging in"},
+    {"user_banned", 403, "This account is blocked"},
+};
+
+static const struct rewording refresh_words[] = {
+    {"validation_failed", 401, "Invalid refresh token"},
+    {"refresh_token_not_found", 401, "Invalid refresh token"},
+    {"refresh_token_already_used", 401, "Invalid refresh token"},
+    {"session_expired", 401, "Session expired: please log in again"},
+    {"user_banned", 403, "This account is blocked"},
+};
+
+static bool reworded(const struct rewording *words, size_t n, struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!e->code || strcmp(e->code, words[i].code) != 0)
+            continue;
+        e->status = words[i].status;
+        snprintf(e->message, sizeof(e->message), "%s", words[i].message);
+    }
+    return false;
+}
+
+/*
+ * POST …/login: tokens, user and every column of the profile. A user without a profile is told so
+ * (404) before there is a session; 401, 403 as the seeds' clients expect.
+ */
+static bool login_post(struct req *req, struct resp *resp, struct err *e)
+{
+    struct credentials in = {0};
+    struct login l;
+    if (!body_read(req, &login_shape, &in, e) || !email_read(req, &in.email, e))
+        return false;
+    if (!login_password(req, in.email, in.password, true, &l, e))
+        return reworded(login_words, sizeof(login_words) / sizeof(login_words[0]), e);
+    struct buf *b = resp_json(resp, 200);
+    json_put_open(b, '{');
+    json_put_kstr(b, "message", S("Login successful"));
+    put_tokens(b, &l.pair);
+    put_account(req, b, &l.user, l.profile);
+    json_put_close(b, '}');
+    no_store(resp);
+    return resp_done(resp, e);
+}
+
+struct refresh_in {
+    struct str refresh_token;
+};
+
+static const struct json_field refresh_fields[] = {
+    JSON_FIELD(struct refresh_in, refresh_token, JSON_SECRET, 4096, JSON_REQUIRED),
+};
+
+static const struct json_shape refresh_shape = {refresh_fields, 1, false};
+
+static bool refresh_post(struct req *req, struct resp *resp, struct err *e)
+{
+    struct refresh_in in = {0};
+    struct user user;
+    struct token_pair pair;
+    struct refresh_outcome outcome;
+    if (!body_read(req, &refresh_shape, &in, e))
+        return false;
+    if (!session_refresh(req, in.refresh_token, &user, &pair, &outcome, e))
+        return reworded(refresh_words, sizeof(refresh_words) / sizeof(refresh_words[0]), e);
+    struct buf *b = resp_json(resp, 200);
+    json_put_open(b, '{');
+    put_tokens(b, &pair);
+    json_put_key(b, "user");
+    put_user(req, b, &user, (struct str){0});
+    json_put_close(b, '}');
+    no_store(resp);
+    return resp_done(resp, e);
+}
+
+/* POST …/logout ends this session (the seeds' clients hold one); 200 also when it was over already. */
+static bool logout_post(struct req *req, struct resp *resp, struct err *e)
+{
+    if (!session_logout(req, SESSION_LOCAL, e))
+        return false;
+    struct buf *b = resp_json(resp, 200);
+    json_put_open(b, '{');
+    json_put_kstr(b, "message", S("Logged out"));
+    json_put_close(b, '}');
+    return resp_done(resp, e);
+}
+
+static bool me_get(struct req *req, struct resp *resp, struct err *e)
+{
+    const struct user *u = &caller_of(req)->user;
+    struct str profile;
+    if (!profile_load(req, uuid_str(&u->id), &profile, e))
+        return false;
+    struct buf *b = resp_json(resp, 200);
+    json_put_open(b, '{');
+    json_put_kstr(b, "id", uuid_str(&u->id));
+    put_account(req, b, u, profile);
+    json_put_close(b, '}');
+    no_store(resp);
+    return resp_done(resp, e);
+}
+
+static bool health_get(struct req *req, struct resp *resp, struct err *e)
+{
+    struct buf *b = resp_json(resp, 200);
+    json_put_open(b, '{');
+    json_put_kstr(b, "status", S("healthy"));
+    json_put_kstr(b, "service", S("auth"));
+    json_put_ktime(b, "timestamp", req->now_us);
+    json_put_close(b, '}');
+    return resp_done(resp, e);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Accounts: users, sessions and tokens over GoTrue's schema and wire protocol (Supabase Auth). The
+ * one door of this folder: what the app routes, the pipeline and the command line may use. The only
+ * folder that issues tokens.
+ */
+#ifndef AUTH_AUTH_H
+#define AUTH_AUTH_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/uuid.h"
+#include "guard/guard.h"
+#include "http/req.h"
+#include "http/resp.h"
+
+struct auth;
+
+struct auth_config {
+    struct guard *guard;          /* signs and verifies with the same keys */
+    struct str api_url;           /* public base, "https://api.example.com" */
+    struct str site_url;
+    struct str audience;          /* "authenticated": aud and role of new users */
+    struct str issuer;            /* claim iss; absent: none */
+    int64_t token_life_us;        /* of access tokens, 1 h */
+    int64_t refresh_reuse_us;     /* a spent refresh token still works this long, 10 s */
+    bool refresh_rotation;        /* reuse outside the rules revokes the whole session */
+    int64_t session_timebox_us, session_inactivity_us; /* 0: none */
+    bool signup_enabled, email_enabled, autoconfirm, unverified_may_login;
+    int64_t password_min;         /* bytes */
+    unsigned hash_threads;
+    const char *profile_table;    /* "schema.table"; NULL: no profiles */
+    struct str profile_fields;    /* "name,role,…": what clients may write */
+    struct str profile_roles;     /* "basic_user,Creator,…": the first is the default */
+    size_t cache_entries;         /* users kept per loop */
+};
+
+MUST_CHECK bool auth_open(const struct auth_config *c, struct auth **out, struct err *e);
+void auth_close(struct auth *a);
+/* Where profiles are; known only once the database is, so it may be set again before serving. */
+void auth_set_profile_table(struct auth *a, const char *table);
+const struct auth_config *auth_settings(const struct auth *a);
+struct offload_stats;
+struct offload_stats auth_hash_stats(const struct auth *a);
+
+extern const struct route auth_routes[];
+extern const size_t auth_routes_count;
+
+/* ---- users ------------------------------------------------------------------------------- */
+
+/* A user; strings in the request's arena. Times are wall µs, 0 when unset. */
+struct user {
+    struct uuid id;
+    struct str aud, role, email, phone;
+    struct str password;   /* stored hash, "" when none; never shown */
+    int64_t email_confirmed_us, phone_confirmed_us, banned_until_us, deleted_us, created_us;
+    bool is_anonymous, is_sso;
+    struct str app_metadata, user_metadata; /* JSON objects */
+    struct str head, factors, identities, tail; /* the rest of the API's JSON (basalt.user_row) */
+};
+
+/* GoTrue's User object (auth.md §1.1). */
+void user_put_json(struct buf *b, const struct user *u);
+/* False without e->code set to anything but "user_not_found" (404) when there is none. */
+MUST_CHECK bool user_load(struct req *req, struct str id, struct user *out, struct err *e);
+MUST_CHECK bool user_load_by_email(struct req *req, struct str email, struct user *out, struct err *e);
+bool user_confirmed(const struct user *u);
+/* Lower-cased copy when it is an address GoTrue accepts (auth.md §6.1); else 400 "validation_failed". */
+MUST_CHECK bool user_email_normal(struct arena *a, struct str email, struct str *out, struct err *e);
+
+/* ---- signup: the one way a user comes to be ---------------------------------------------- */
+
+struct token_pair {
+    struct str access_token, refresh_token;
+    int64_t expires_in_s, expires_at_s;
+    struct uuid session_id;
+};
+
+struct signup {
+    struct uuid id;           /* "" : made here */
+    struct str email, phone;  /* normalised; one of them at least */
+    struct str aud, role;     /* absent: the configured ones */
+    struct str password;      /* absent with password_hash, or for a user without one */
+    struct str password_hash; /* imported, already checked */
+    struct str user_metadata; /* JSON object or absent */
+    struct str app_metadata;  /* merged over provider and providers; JSON object or absent */
+    struct str profile;       /* JSON object of checked fields; absent: taken from user_metadata */
+    bool email_confirmed, phone_confirmed;
+    bool metadata_is_identity; /* user_metadata gets sub, email, … (public signup, not admin create) */
+    bool open_session;         /* also log in; needs a confirmed address */
+    bool want_profile;         /* give the written profile back */
+    int64_t banned_until_us;
+    const char *actor_kind;    /* "user", "service", "cli" */
+};
+
+/* What signing up and logging in give. */
+struct login {
+    struct user user;
+    struct token_pair pair; /* empty when no session was asked for */
+    struct str profile;     /* JSON object; absent when not asked for or there is no profile table */
+};
+
+/*
+ * Hashes, then writes user, identity, profile, session and audit rows in one flush and transaction. Errors: 422 "email_exists" / "phone_exists"; 500
+ * "unexpected_failure" "Failed to create profile. Auth user removed for safety." or "Database error
+ * saving new user"; 429 from the hash pool; 503/504 of the database.
+ */
+MUST_CHECK bool signup_run(struct req *req, const struct signup *in, struct login *out, struct err *e);
+/*
+ * Fields of a profile from metadata of the same names, leniently: wrong types and unknown roles are
+ * left out. JSON object with at least the default role.
+ */
+struct str signup_profile_from_metadata(struct req *req, struct str metadata);
+/*
+ * One field of an app route's body, strictly: 422 "validation_failed" naming it. value is its JSON text.
+ */
+MUST_CHECK bool signup_profile_check(const struct auth *a, struct str name, struct str value, struct arena *arena,
+                                     struct err *e);
+bool signup_profile_writable(const struct auth *a, struct str name);
+
+/* ---- login, refresh, logout --------------------------------------------------------------- */
+
+/*
+ * By e-mail and password. Errors: 400 "invalid_credentials" (unknown user, no or wrong password;
+ * equal work), "user_banned", "email_not_confirmed"; 429, 503, 504. want_profile: 404
+ * "profile_not_found", and no session, for a user whose profile is missing.
+ */
+MUST_CHECK bool login_password(struct req *req, struct str email, struct str password, bool want_profile,
+                               struct login *out, struct err *e);
+
+/* The refresh grant (auth.md §2.3), all its errors, revocations committed even when refused. */
+struct refresh_outcome {
+    bool rotated, reused;
+    const char *reuse_cause; /* "concurrent-refresh", "fail-to-save", "" */
+};
+MUST_CHECK bool session_refresh(struct req *req, struct str refresh_token, struct user *user, struct token_pair *pair,
+                                struct refresh_outcome *outcome, struct err *e);
+
+enum session_scope { SESSION_GLOBAL, SESSION_LOCAL, SESSION_OTHERS };
+/* Ends sessions of the caller; caches are void before it returns. */
+MUST_CHECK bool session_logout(struct req *req, enum session_scope scope, struct err *e);
+
+/* GoTrue's Session object; the user inside. */
+void session_put_json(struct buf *b, const struct token_pair *pair, const struct user *user);
+
+/* ---- the caller ---------------------------------------------------------------------------- */
+
+/* The user behind a verified token, with what the API shows of it; lives as long as the request. */
+struct caller {
+    struct user user;
+    struct str json;       /* the User object */
+    void *cached;          /* not NULL: json is shared memory, kept by a reference */
+};
+
+/*
+ * For routes with ACCESS_USER, after guard_allow: loads the user and checks that the session still
+ * lives (cached while their epochs stand). Errors: 403 "user_not_found", "session_not_found", "user_banned".
+ */
+MUST_CHECK bool caller_check(struct req *req, struct err *e);
+const struct caller *caller_of(const struct req *req);
+/* Answers with the caller's User object without copying it. */
+void caller_send(struct req *req, struct resp *resp);
+/* Gives the reference back, if there is one; after the answer was sent. */
+void caller_release(struct req *req);
+/* Voids what is cached about a user or a session, on every loop; before the answer leaves. */
+void caller_forget(struct str user_or_session_id);
+
+/* ---- profiles ------------------------------------------------------------------------------ */
+
+/* The profile's JSON object; absent in *out when there is no row or no table. */
+MUST_CHECK bool profile_load(struct req *req, struct str user_id, struct str *out, struct err *e);
+
+/* ---- administration ------------------------------------------------------------------------ */
+
+struct user_change {
+    struct str role, email, phone, password, password_hash, app_metadata, user_metadata; /* absent: kept */
+    bool confirm_email, confirm_phone, set_ban;
+    int64_t banned_until_us;
+    const char *actor_kind;
+};
+/* Errors: 404 "user_not_found"; 422 "weak_password"; 500 "unexpected_failure" "Error updating user". */
+MUST_CHECK bool user_admin_update(struct req *req, struct str id, const struct user_change *change, struct user *out,
+                                  struct err *e);
+MUST_CHECK bool user_admin_delete(struct req *req, struct str id, bool soft, const char *actor_kind, struct err *e);
+
+struct user_page {
+    struct user *users;
+    size_t count;
+    int64_t total;
+};
+MUST_CHECK bool user_admin_list(struct req *req, struct str filter, bool ascending, int64_t page, int64_t per_page,
+                                struct user_page *out, struct err *e);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth/auth_api.h"
+
+enum { SMALL_BODY = 16 * 1024 };
+
+/* clang-format off */
+const struct route auth_routes[] = {
+    /* method        path                               handler            who may call    rate          body bytes */
+    {METHOD_GET,    "/auth/v1/health",                 meta_api_health,   ACCESS_OPEN,    LIMIT_NONE,   0,             0, 0},
+    {METHOD_GET,    "/auth/v1/settings",               meta_api_settings, ACCESS_KEY,     LIMIT_NONE,   0,             0, 0},
+    {METHOD_GET,    "/auth/v1/.well-known/jwks.json",  meta_api_jwks,     ACCESS_OPEN,    LIMIT_NONE,   0,             0, 0},
+    {METHOD_POST,   "/auth/v1/signup",                 signup_api_post,   ACCESS_KEY,     LIMIT_SIGNUP, AUTH_BODY_MAX, 0, 0},
+    {METHOD_POST,   "/auth/v1/token",                  token_api_post,    ACCESS_KEY,     LIMIT_TOKEN,  SMALL_BODY,    0, 0},
+    {METHOD_GET,    "/auth/v1/user",                   user_api_get,      ACCESS_USER,    LIMIT_READ,   0,             0, 0},
+    {METHOD_POST,   "/auth/v1/logout",                 logout_api_post,   ACCESS_USER,    LIMIT_NONE,   SMALL_BODY,    0, 0},
+    {METHOD_POST,   "/auth/v1/admin/users",            admin_api_create,  ACCESS_SERVICE, LIMIT_ADMIN,  AUTH_BODY_MAX, 0, 0},
+    {METHOD_GET,    "/auth/v1/admin/users",            admin_api_list,    ACCESS_SERVICE, LIMIT_ADMIN,  0,             0, 0},
+    {METHOD_GET,    "/auth/v1/admin/users/{id}",       admin_api_get,     ACCESS_SERVICE, LIMIT_ADMIN,  0,             0, 0},
+    {METHOD_PUT,    "/auth/v1/admin/users/{id}",       admin_api_update,  ACCESS_SERVICE, LIMIT_ADMIN,  AUTH_BODY_MAX, 0, 0},
+    {METHOD_DELETE, "/auth/v1/admin/users/{id}",       admin_api_delete,  ACCESS_SERVICE, LIMIT_ADMIN,  SMALL_BODY,    0, 0},
+};
+/* clang-format on */
+const size_t auth_routes_count = sizeof(auth_routes) / sizeof(auth_routes[0]);
+
+enum { REFRESH_PREFIX = 5 };
+
+void auth_api_put_session(struct resp *resp, struct buf *b, const struct token_pair *pair,
+                          const struct user *user)
+{
+    session_put_json(b, pair, user);
+    resp_header(resp, "Cache-Control", S("no-store"));
+    resp_header(resp, "sb-auth-user-id", uuid_str(&user->id));
+    resp_header(resp, "sb-auth-session-id", uuid_str(&pair->session_id));
+    resp_header(resp, "sb-auth-refresh-token-prefix", str_of(pair->refresh_token.p, REFRESH_PREFIX));
+}

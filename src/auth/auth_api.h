@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The HTTP handlers of auth/ and what they share. */
+#ifndef AUTH_AUTH_API_H
+#define AUTH_AUTH_API_H
+
+#include "auth/auth_private.h"
+
+enum { AUTH_BODY_MAX = 1024 * 1024 }; /* auth.md §0 */
+
+/* The Session object and its response headers (auth.md §0 "Response headers"). */
+void auth_api_put_session(struct resp *resp, struct buf *b, const struct token_pair *pair,
+                          const struct user *user);
+
+route_handler signup_api_post, token_api_post, user_api_get, logout_api_post, meta_api_health, meta_api_settings,
+    meta_api_jwks, admin_api_create, admin_api_list, admin_api_get, admin_api_update, admin_api_delete;
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of auth/ share among themselves. */
+#ifndef AUTH_AUTH_PRIVATE_H
+#define AUTH_AUTH_PRIVATE_H
+
+#include "audit/audit.h"
+#include "auth/auth.h"
+#include "auth/auth_sql.h"
+#include "guard/services.h"
+#include "pg/pg_tx.h"
+#include "runtime/loop.h"
+#include "runtime/offload.h"
+
+struct caller_cache;
+
+struct auth {
+    struct auth_config config;
+    struct offload_pool *hasher;
+    struct caller_cache *callers[LOOP_MAX];
+};
+
+static inline struct auth *auth_of(const struct req *req)
+{
+    return req->services->auth;
+}
+
+static inline const struct auth_config *auth_config_of(const struct req *req)
+{
+    return &req->services->auth->config;
+}
+
+/* Counts basalt_auth_events_total{event=…}. */
+void auth_count(const char *event);
+
+/* hasher.c: password hashes on a bounded pool, off the loops; the time waited is added to req->hash_us. */
+MUST_CHECK bool hasher_open(unsigned threads, struct offload_pool **out, struct err *e);
+void hasher_close(struct offload_pool *p);
+MUST_CHECK bool hasher_make(struct req *req, struct str password, struct str *out, struct err *e);
+/* stored empty: equal work, *ok false. *stale: right, but to be hashed anew. */
+MUST_CHECK bool hasher_check(struct req *req, struct str password, struct str stored, bool *ok, bool *stale,
+                             struct err *e);
+
+/* user.c */
+enum { USER_COLUMNS = 19 };
+/* A row of basalt.user_row, copied into the arena; every user_* statement returns its columns in one order. */
+MUST_CHECK bool user_from_row(const struct pg_result *r, size_t row, struct arena *a, struct user *out, struct err *e);
+/* 422 "weak_password" when it breaks the rules (auth.md §6.7). */
+MUST_CHECK bool user_password_check(const struct auth_config *c, struct str password, struct err *e);
+
+/* session.c */
+enum { SESSION_REFRESH_TOKEN_LENGTH = 12 };
+/* A new session id and refresh token. */
+void session_prepare(struct req *req, struct token_pair *pair);
+/* amr: JSON array. The user as the token shall show it. */
+MUST_CHECK bool session_sign(struct req *req, const struct user *u, struct str aal, struct str amr,
+                             struct token_pair *pair, struct err *e);
+/* [{"method":"password","timestamp":…}] */
+struct str session_amr(struct req *req, const char *method);
+/* Queues session_open for a user whose stored hash is `stored`. */
+void session_queue_open(struct pg_tx *tx, struct req *req, const struct user *u, const struct token_pair *pair,
+                        const char *method, struct str new_hash);
+
+/* caller.c */
+void caller_cache_close(struct auth *a);
+
+#endif

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth/auth_private.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "guard/epoch.h"
+#include "ops/metrics.h"
+#include "pg/pg_notify.h"
+
+/*
+ * Users behind tokens, per loop, keyed by session (or user, for tokens without one). An entry is
+ * valid while the epochs of its user and session stand and the listener is heard: another node's
+ * logout, ban or change arrives by NOTIFY (architecture §4 "Caches stay true").
+ */
+struct entry {
+    struct list by_use;
+    unsigned references; /* the cache's own and one per answer that is being sent; one loop's */
+    char key[37];
+    struct epoch user_epoch, session_epoch;
+    struct arena memory;
+    struct caller caller;
+};
+
+struct caller_cache {
+    struct map by_key;
+    struct list by_use;
+    size_t count;
+};
+
+/* Silence of the listener after which cached users are not believed. */
+enum { HEARD_WITHIN_S = 1 };
+
+static struct caller_cache *cache_here(struct auth *a)
+{
+    unsigned i = loop_index();
+    BUG(i >= LOOP_MAX);
+    if (!a->callers[i]) {
+        struct caller_cache *c = calloc(1, sizeof(*c));
+        BUG(!c);
+        map_init(&c->by_key);
+        list_init(&c->by_use);
+        a->callers[i] = c;
+    }
+    return a->callers[i];
+}
+
+static void entry_release(void *owner)
+{
+    struct entry *t = owner;
+    if (--t->references > 0)
+        return;
+    arena_close(&t->memory);
+    free(t);
+}
+
+static void entry_drop(struct caller_cache *c, struct entry *t)
+{
+    map_remove(&c->by_key, str_from(t->key));
+    list_remove(&t->by_use);
+    c->count--;
+    entry_release(t);
+}
+
+void caller_cache_close(struct auth *a)
+{
+    for (size_t i = 0; i < LOOP_MAX; i++) {
+        struct caller_cache *c = a->callers[i];
+        if (!c)
+            continue;
+        while (!list_empty(&c->by_use))
+            entry_drop(c, LIST_ENTRY(c->by_use.next, struct entry, by_use));
+        map_close(&c->by_key);
+        free(c);
+        a->callers[i] = NULL;
+    }
+}
+
+static struct str key_of(const struct principal *p)
+{
+    return p->session_id.text[0] ? uuid_str(&p->session_id) : uuid_str(&p->user_id);
+}
+
+static bool listener_heard(void)
+{
+    return loop_now_us() - pg_notify_heard_us() < HEARD_WITHIN_S * CLOCK_S;
+}
+
+static struct entry *entry_find(struct caller_cache *c, const struct principal *p, int64_t now_us)
+{
+    struct entry *t = map_get(&c->by_key, key_of(p));
+    if (!t || !listener_heard())
+        return NULL;
+    const struct user *u = &t->caller.user;
+    bool stands = epoch_stands(uuid_str(&p->user_id), t->user_epoch) && epoch_stands(key_of(p), t->session_epoch)
+                  && str_eq(uuid_str(&u->id), uuid_str(&p->user_id)) && u->banned_until_us <= now_us;
+    if (!stands) {
+        entry_drop(c, t);
+        return NULL;
+    }
+    list_remove(&t->by_use);
+    list_push_front(&c->by_use, &t->by_use);
+    return t;
+}
+
+struct snapshot {
+    struct epoch user, session;
+};
+
+/* The user and whether the session lives, in one flush. */
+static bool load(struct req *req, struct user *u, struct err *e)
+{
+    const struct principal *p = req->principal;
+    CLEANUP(pg_tx_end) struct pg_tx tx = {0};
+    if (!pg_tx_single(&tx, req->pg, PG_LOGIN_AUTH, e))
+        return false;
+    pg_tx_add(&tx, &user_by_id_sql, PG_ARGS(uuid_str(&p->user_id)));
+    if (p->session_id.text[0])
+        pg_tx_add(&tx, &session_find_sql, PG_ARGS(uuid_str(&p->session_id), uuid_str(&p->user_id)));
+    if (!pg_tx_commit(&tx, e))
+        return false;
+    if (pg_row_count(pg_tx_result(&tx, 0)) == 0)
+        return err_set(e, 403, "user_not_found", "User from sub claim in JWT does not exist");
+    if (p->session_id.text[0] && pg_row_count(pg_tx_result(&tx, 1)) == 0)
+        return err_set(e, 403, "session_not_found", "Session from session_id claim in JWT does not exist");
+    return user_from_row(pg_tx_result(&tx, 0), 0, req->arena, u, e);
+}
+
+static void json_of(const struct user *u, struct arena *a, struct caller *out)
+{
+    struct buf b;
+    buf_init_arena(&b, a, SIZE_MAX);
+    user_put_json(&b, u);
+    out->json = buf_view(&b);
+}
+
+static void keep(struct caller_cache *c, struct req *req, const struct snapshot *s, const struct user *u)
+{
+    size_t max = auth_config_of(req)->cache_entries;
+    if (max == 0 || !listener_heard())
+        return;
+    struct entry *old = map_get(&c->by_key, key_of(req->principal));
+    if (old)
+        entry_drop(c, old);
+    if (c->count >= max) {
+        entry_drop(c, LIST_ENTRY(c->by_use.prev, struct entry, by_use));
+        metrics_add(METRIC_user_cache_evictions, 0, 1);
+    }
+    struct entry *t = calloc(1, sizeof(*t));
+    if (!t)
+        return;
+    struct str key = key_of(req->principal);
+    memcpy(t->key, key.p, key.n);
+    t->references = 1;
+    t->user_epoch = s->user;
+    t->session_epoch = s->session;
+    arena_init(&t->memory, SIZE_MAX);
+    json_of(u, &t->memory, &t->caller);
+    t->caller.cached = t;
+    t->caller.user = *u;
+    struct user *own = &t->caller.user;
+    own->password = own->head = own->tail = own->identities = own->factors = (struct str){0};
+    own->aud = arena_str(&t->memory, u->aud);
+    own->role = arena_str(&t->memory, u->role);
+    own->email = arena_str(&t->memory, u->email);
+    own->phone = arena_str(&t->memory, u->phone);
+    own->app_metadata = arena_str(&t->memory, u->app_metadata);
+    own->user_metadata = arena_str(&t->memory, u->user_metadata);
+    list_push_front(&c->by_use, &t->by_use);
+    map_put(&c->by_key, str_from(t->key), t);
+    c->count++;
+}
+
+bool caller_check(struct req *req, struct err *e)
+{
+    struct principal *p = req->principal;
+    struct caller_cache *cache = cache_here(auth_of(req));
+    struct entry *t = entry_find(cache, p, req->now_us);
+    metrics_add(t ? METRIC_user_cache_hits : METRIC_user_cache_misses, 0, 1);
+    if (t) {
+        t->references++; /* until the answer is sent: another request may drop the entry meanwhile */
+        req->caller = &t->caller;
+        return true;
+    }
+    struct snapshot s = {epoch_of(uuid_str(&p->user_id)), epoch_of(key_of(p))};
+    struct caller *c = arena_new(req->arena, struct caller, 1);
+    if (!load(req, &c->user, e))
+        return false;
+    if (c->user.banned_until_us > req->now_us)
+        return err_set(e, 403, "user_banned", "User is banned");
+    json_of(&c->user, req->arena, c);
+    keep(cache, req, &s, &c->user);
+    req->caller = c;
+    return true;
+}
+
+const struct caller *caller_of(const struct req *req)
+{
+    BUG(!req->caller);
+    return req->caller;
+}
+
+void caller_release(struct req *req)
+{
+    if (req->caller && req->caller->cached)
+        entry_release(req->caller->cached);
+    req->caller = NULL;
+}
+
+void caller_send(struct req *req, struct resp *resp)
+{
+    struct caller *c = req->caller;
+    if (!c->cached) {
+        resp_text(resp, 200, S("application/json"), c->json);
+        return;
+    }
+    resp_empty(resp, 200);
+    resp_header(resp, "Content-Type", S("application/json"));
+    resp->body_shared = c->json; /* stays while req->caller holds its reference (caller_release, after sending) */
+}
+
+void caller_forget(struct str id)
+{
+    epoch_bump(id);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth/auth_private.h"
+
+/* One look at the user, the hash, and what it says about them. */
+struct attempt {
+    struct user user;
+    struct str new_hash; /* the right password was stored in an older form */
+};
+
+static bool refused(struct err *e)
+{
+    auth_count("login_failed");
+    return err_set(e, 400, "invalid_credentials", "Invalid login credentials");
+}
+
+static bool may_log_in(const struct req *req, const struct user *u, struct err *e)
+{
+    if (u->banned_until_us > req->now_us)
+        return err_set(e, 400, "user_banned", "User is banned");
+    if (!user_confirmed(u) && !auth_config_of(req)->unverified_may_login)
+        return err_set(e, 400, "email_not_confirmed", "Email not confirmed");
+    return true;
+}
+
+/* Unknown users, users without a password and deleted ones cost the same hash as a wrong password. */
+static bool attempt_check(struct req *req, struct str email, struct str password, struct attempt *out, struct err *e)
+{
+    struct user u = {0};
+    bool known = user_load_by_email(req, email, &u, e);
+    if (!known && e->status != 404)
+        return false;
+    err_clear(e);
+    bool right = false, stale = false;
+    if (!hasher_check(req, password, u.deleted_us ? S("") : u.password, &right, &stale, e))
+        return false;
+    if (!known || !right)
+        return refused(e);
+    if (!may_log_in(req, &u, e))
+        return false;
+    out->user = u;
+    out->new_hash = (struct str){0};
+    return !stale || hasher_make(req, password, &out->new_hash, e);
+}
+
+static bool profile_in_place(struct req *req, const struct pg_result *r, struct str *out, struct err *e)
+{
+    *out = arena_str(req->arena, pg_row_str(r, 0, PROFILE_READ_PROFILE));
+    return out->p || err_set(e, 404, "profile_not_found", "User profile not found");
+}
+
+/* False with e clear: the user has changed since they were read. */
+static bool attempt_write(struct req *req, struct attempt *at, bool want_profile, struct login *out, struct err *e)
+{
+    const char *table = want_profile ? auth_config_of(req)->profile_table : NULL;
+    struct token_pair *pair = &out->pair;
+    CLEANUP(pg_tx_end) struct pg_tx tx = {0};
+    struct str id = uuid_str(&at->user.id);
+    session_prepare(req, pair);
+    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e))
+        return false;
+    session_queue_open(&tx, req, &at->user, pair, "password", at->new_hash);
+    audit_add(&tx, req,
+              &(struct audit_note){.event = AUDIT_LOGIN, .actor_id = id, .actor_kind = S("user"),
+                                   .actor_email = at->user.email,
+                                   .detail = S("{\"provider\":\"email\"}")});
+    pg_tx_add(&tx, &user_by_id_sql, PG_ARGS(id));
+    if (table)
+        pg_tx_add(&tx, &profile_read_sql, PG_ARGS(str_from(table), id));
+    if (!pg_tx_flush(&tx, e))
+        return false;
+    if (pg_row_count(pg_tx_result(&tx, 0)) == 0 || pg_row_count(pg_tx_result(&tx, 2)) == 0)
+        return false;
+    if (table && !profile_in_place(req, pg_tx_result(&tx, 3), &out->profile, e))
+        return false;
+    return user_from_row(pg_tx_result(&tx, 2), 0, req->arena, &out->user, e)
+           && session_sign(req, &out->user, S("aal1"), session_amr(req, "password"), pair, e) && pg_tx_commit(&tx, e);
+}
+
+bool login_password(struct req *req, struct str email, struct str password, bool want_profile, struct login *out,
+                    struct err *e)
+{
+    struct attempt at = {0};
+    struct login l = {0};
+    for (int tries = 0; tries < 2; tries++) {
+        struct audit_trail *before = req->audit;
+        if (!attempt_check(req, email, password, &at, e))
+            return false;
+        if (attempt_write(req, &at, want_profile, &l, e)) {
+            auth_count("login_ok");
+            *out = l;
+            return true;
+        }
+        if (e->status)
+            return false;
+        req->audit = before;
+    }
+    return refused(e);
+}

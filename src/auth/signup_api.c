@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth/auth_api.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+
+struct signup_in {
+    struct str email, phone, password, data, channel, code_challenge, code_challenge_method;
+};
+
+static const struct json_field signup_fields[] = {
+    JSON_FIELD(struct signup_in, email, JSON_STR, 1024, 0),
+    JSON_FIELD(struct signup_in, phone, JSON_STR, 64, 0),
+    JSON_FIELD(struct signup_in, password, JSON_SECRET, 4096, 0),
+    JSON_FIELD(struct signup_in, data, JSON_OBJECT, AUTH_BODY_MAX, 0),
+    JSON_FIELD(struct signup_in, channel, JSON_STR, 32, 0),
+    JSON_FIELD(struct signup_in, code_challenge, JSON_STR, 256, 0),
+    JSON_FIELD(struct signup_in, code_challenge_method, JSON_STR, 32, 0),
+};
+
+static const struct json_shape signup_shape = {signup_fields, sizeof(signup_fields) / sizeof(signup_fields[0]), false};
+
+static bool signup_checked(const struct req *req, const struct signup_in *in, struct str *email, struct err *e)
+{
+    const struct auth_config *c = auth_config_of(req);
+    if (!c->signup_enabled)
+        return err_set(e, 422, "signup_disabled", "Signups not allowed for this instance");
+    if (!in->email.n && !in->phone.n)
+        return err_set(e, 422, "anonymous_provider_disabled", "Anonymous sign-ins are disabled");
+    if (!in->password.n)
+        return err_set(e, 400, "validation_failed", "Signup requires a valid password");
+    if (in->email.n && in->phone.n)
+        return err_set(e, 400, "validation_failed",
+                       "Only an email address or phone number should be provided on signup.");
+    if (in->phone.n)
+        return err_set(e, 400, "phone_provider_disabled", "Phone signups are disabled");
+    if (!c->email_enabled)
+        return err_set(e, 400, "email_provider_disabled", "Email signups are disabled");
+    return user_password_check(c, in->password, e) && user_email_normal(req->arena, in->email, email, e);
+}
+
+/* What a stranger sees of an address that is taken: a user like a new one (auth.md §6.2). */
+static void put_lookalike(struct buf *b, const struct req *req, struct str email, struct str data)
+{
+    struct uuid id = uuid_v4();
+    json_put_open(b, '{');
+    json_put_kstr(b, "id", uuid_str(&id));
+    json_put_kstr(b, "aud", auth_config_of(req)->audience);
+    json_put_kstr(b, "role", S(""));
+    json_put_kstr(b, "email", email);
+    json_put_kstr(b, "phone", S(""));
+    json_put_ktime(b, "confirmation_sent_at", req->now_us);
+    json_put_kraw(b, "app_metadata", S("{\"provider\":\"email\",\"providers\":[\"email\"]}"));
+    json_put_kraw(b, "user_metadata", data.p ? data : S("{}"));
+    json_put_kraw(b, "identities", S("[]"));
+    json_put_ktime(b, "created_at", req->now_us);
+    json_put_ktime(b, "updated_at", req->now_us);
+    json_put_kbool(b, "is_anonymous", false);
+    json_put_close(b, '}');
+}
+
+static bool repeated(struct req *req, struct resp *resp, struct str email, struct str data, struct err *e)
+{
+    if (auth_config_of(req)->autoconfirm)
+        return err_set(e, 422, "user_already_exists", "User already registered");
+    err_clear(e);
+    struct user known;
+    if (!user_load_by_email(req, email, &known, e))
+        return false;
+    struct buf *b = resp_json(resp, 200);
+    if (user_confirmed(&known))
+        put_lookalike(b, req, email, data);
+    else
+        user_put_json(b, &known);
+    return resp_done(resp, e);
+}
+
+/*
+ * POST /auth/v1/signup
+ * User, identity, profile and, where addresses are confirmed at once, session: one transaction.
+ * Source: GoTrue signup.go; auth.md §1.3, §6.1-6.3, §6.9.
+ */
+bool signup_api_post(struct req *req, struct resp *resp, struct err *e)
+{
+    struct signup_in in = {0};
+    struct str email = {0};
+    if (!json_read(req->body, &signup_shape, &in, req->arena, e) || !signup_checked(req, &in, &email, e))
+        return false;
+
+    bool confirmed = auth_config_of(req)->autoconfirm;
+    struct signup s = {
+        .email = email,
+        .password = in.password,
+        .user_metadata = in.data,
+        .email_confirmed = confirmed,
+        .metadata_is_identity = true,
+        .open_session = confirmed || auth_config_of(req)->unverified_may_login,
+        .actor_kind = "user",
+    };
+    struct login l;
+    if (!signup_run(req, &s, &l, e))
+        return e->code && strcmp(e->code, "email_exists") == 0 ? repeated(req, resp, email, in.data, e) : false;
+
+    struct buf *b = resp_json(resp, 200);
+    if (s.open_session)
+        auth_api_put_session(resp, b, &l.pair, &l.user);
+    else
+        user_put_json(b, &l.user);
+    return resp_done(resp, e);
+}

@@ -1,0 +1,9 @@
+-- identity_set_phone(user_id uuid, phone text, verified boolean) -> ()
+insert into auth.identities as i (id, user_id, provider_id, provider, identity_data, last_sign_in_at, created_at, updated_at)
+values (
+    gen_random_uuid(), $1, $1::text, 'phone',
+    jsonb_build_object('sub', $1::text, 'phone', $2, 'email_verified', false, 'phone_verified', $3),
+    now(), now(), now()
+)
+on conflict (provider_id, provider) do update
+set identity_data = i.identity_data || jsonb_build_object('phone', $2, 'phone_verified', $3), updated_at = now()

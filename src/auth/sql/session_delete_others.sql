@@ -1,0 +1,2 @@
+-- session_delete_others(user_id uuid, id uuid) -> (id uuid)
+delete from auth.sessions where user_id = $1 and id <> $2 returning id

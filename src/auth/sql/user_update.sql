@@ -1,0 +1,27 @@
+-- user_update(id uuid, role text?, aud text?, email text?, email_confirmed boolean?, phone text?, phone_confirmed boolean?,
+--   encrypted_password text?, app_metadata jsonb?, user_metadata jsonb?, set_ban boolean, banned_until timestamptz?) -> (id uuid)
+-- Null keeps; metadata is merged key by key and a null in it deletes the key, as GoTrue does.
+update auth.users u
+set role = coalesce($2, u.role),
+    aud = coalesce($3, u.aud),
+    email = coalesce($4, u.email),
+    email_confirmed_at = case when $5 then coalesce(u.email_confirmed_at, now()) else u.email_confirmed_at end,
+    phone = coalesce($6, u.phone),
+    phone_confirmed_at = case when $7 then coalesce(u.phone_confirmed_at, now()) else u.phone_confirmed_at end,
+    encrypted_password = coalesce($8, u.encrypted_password),
+    raw_app_meta_data = (
+        select coalesce(jsonb_object_agg(m.key, m.value), '{}')
+        from jsonb_each(coalesce(u.raw_app_meta_data, '{}') || coalesce($9, '{}')) m
+        where not coalesce($9, '{}') @> jsonb_build_object(m.key, null)
+    ),
+    raw_user_meta_data = (
+        select coalesce(jsonb_object_agg(m.key, m.value), '{}')
+        from jsonb_each(coalesce(u.raw_user_meta_data, '{}') || coalesce($10, '{}')) m
+        where not coalesce($10, '{}') @> jsonb_build_object(m.key, null)
+    ),
+    banned_until = case when $11 then $12 else u.banned_until end,
+    confirmation_token = case when $8 is null and $5 is not true then u.confirmation_token else '' end,
+    recovery_token = case when $8 is null then u.recovery_token else '' end,
+    updated_at = now()
+where u.id = $1
+returning u.id

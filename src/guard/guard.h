@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gateway's decisions on one request: which API key, which token, may this route be called.
+ * Verifies, never issues. Holds the keys as an immutable snapshot that key changes replace.
+ */
+#ifndef GUARD_GUARD_H
+#define GUARD_GUARD_H
+
+#include "base/err.h"
+#include "crypto/jwt.h"
+#include "guard/principal.h"
+#include "http/req.h"
+
+struct guard;
+
+struct guard_config {
+    struct str jwt_secret;       /* HS256, at least 32 bytes */
+    struct str jwt_keys;         /* JWKs with one that signs; absent: the secret signs */
+    struct str key_id;           /* kid of the secret; absent: none */
+    struct str anon_key, service_key;       /* legacy JWT keys */
+    struct str publishable_key, secret_key; /* sb_publishable_…, sb_secret_… */
+    struct str admin_roles;      /* "service_role,supabase_admin" */
+    struct str issuer;           /* when set, tokens of users must carry it */
+    bool key_required;           /* false: /auth/v1, /rest/v1 … work without an API key */
+    size_t cache_entries;        /* verified tokens kept per loop */
+};
+
+MUST_CHECK bool guard_open(const struct guard_config *c, struct guard **out, struct err *e);
+void guard_close(struct guard *g);
+
+/* The keys in force; valid until the end of the program (old snapshots are kept: there are few). */
+const struct jwt_keys *guard_keys(const struct guard *g);
+
+/*
+ * Step one, before the route's access is looked at: the API key from apikey header, bearer or
+ * query. Sets req->principal (always, from the arena).
+ */
+void guard_identify(struct guard *g, struct req *req);
+/*
+ * Step two: may this route be called? Verifies the bearer token where the row asks for it (through
+ * the cache of verified tokens). Errors are Supabase's: 401 "no_api_key" / "invalid_api_key" of the
+ * gateway, 401 "no_authorization", 403 "bad_jwt", 400 "bad_jwt" (sub not a UUID), 403 "not_admin".
+ */
+MUST_CHECK bool guard_allow(struct guard *g, struct req *req, struct err *e);
+
+#endif

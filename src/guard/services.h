@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What handlers work with, made once at start by app/server_main.c and reached through req->services. */
+#ifndef GUARD_SERVICES_H
+#define GUARD_SERVICES_H
+
+struct account;
+struct auth;
+struct guard;
+
+struct services {
+    struct guard *guard;
+    struct auth *auth;
+    struct account *account;
+};
+
+#endif

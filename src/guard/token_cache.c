@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guard/token_cache.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "guard/epoch.h"
+#include "ops/metrics.h"
+
+struct entry {
+    struct list by_use;
+    struct token_digest digest;
+    struct epoch epoch; /* only its `all` half matters: keys changed */
+    struct principal principal;
+    char text[]; /* claims, role, aud, subject, aal */
+};
+
+struct token_cache {
+    struct map by_digest;
+    struct list by_use; /* most recent first */
+    size_t count, max;
+};
+
+static struct str key_of(const struct token_digest *d)
+{
+    return str_of((const char *)d->bytes, sizeof(d->bytes));
+}
+
+struct token_cache *token_cache_new(size_t entries_max)
+{
+    struct token_cache *c = calloc(1, sizeof(*c));
+    BUG(!c);
+    map_init(&c->by_digest);
+    list_init(&c->by_use);
+    c->max = entries_max;
+    return c;
+}
+
+static void entry_drop(struct token_cache *c, struct entry *t)
+{
+    map_remove(&c->by_digest, key_of(&t->digest));
+    list_remove(&t->by_use);
+    c->count--;
+    free(t);
+}
+
+void token_cache_free(struct token_cache *c)
+{
+    if (!c)
+        return;
+    while (!list_empty(&c->by_use))
+        entry_drop(c, LIST_ENTRY(c->by_use.next, struct entry, by_use));
+    map_close(&c->by_digest);
+    free(c);
+}
+
+const struct principal *token_cache_get(struct token_cache *c, const struct token_digest *d, int64_t now_us)
+{
+    struct entry *t = map_get(&c->by_digest, key_of(d));
+    if (t && (t->principal.expires_us <= now_us || !epoch_stands(key_of(d), t->epoch))) {
+        entry_drop(c, t);
+        t = NULL;
+    }
+    metrics_add(t ? METRIC_token_cache_hits : METRIC_token_cache_misses, 0, 1);
+    if (!t)
+        return NULL;
+    list_remove(&t->by_use);
+    list_push_front(&c->by_use, &t->by_use);
+    return &t->principal;
+}
+
+static struct str keep(char **at, struct str s)
+{
+    if (!s.p)
+        return s;
+    char *p = *at;
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    *at += s.n;
+    return str_of(p, s.n);
+}
+
+void token_cache_put(struct token_cache *c, const struct token_digest *d, const struct principal *p, int64_t now_us)
+{
+    if (c->max == 0 || p->expires_us < now_us + CLOCK_S || map_get(&c->by_digest, key_of(d)))
+        return;
+    if (c->count >= c->max) {
+        entry_drop(c, LIST_ENTRY(c->by_use.prev, struct entry, by_use));
+        metrics_add(METRIC_token_cache_evictions, 0, 1);
+    }
+    size_t text = p->claims.n + p->role.n + p->aud.n + p->subject.n + p->aal.n;
+    struct entry *t = malloc(sizeof(*t) + text);
+    if (!t)
+        return; /* a cache may stay empty */
+    t->digest = *d;
+    t->epoch = epoch_of(key_of(d));
+    t->principal = *p;
+    char *at = t->text;
+    t->principal.claims = keep(&at, p->claims);
+    t->principal.role = keep(&at, p->role);
+    t->principal.aud = keep(&at, p->aud);
+    t->principal.subject = keep(&at, p->subject);
+    t->principal.aal = keep(&at, p->aal);
+    t->by_use = (struct list){0};
+    list_push_front(&c->by_use, &t->by_use);
+    map_put(&c->by_digest, key_of(&t->digest), t);
+    c->count++;
+}
