@@ -82,9 +82,9 @@ BEGIN
         is_super_admin              boolean,
         created_at                  timestamptz,
         updated_at                  timestamptz,
-        phone                       text DEFAULT NULL CONSTRAINT users_phone_key UNIQUE,
+        phone                       text DEFAULT NULL::varchar CONSTRAINT users_phone_key UNIQUE,
         phone_confirmed_at          timestamptz,
-        phone_change                text DEFAULT '',
+        phone_change                text DEFAULT ''::varchar,
         phone_change_token          varchar(255) DEFAULT '',
         phone_change_sent_at        timestamptz,
         confirmed_at                timestamptz

@@ -6,82 +6,68 @@
 -- They belong to service_role and run as it (SECURITY DEFINER), since app tables, their policies and
 -- their triggers know that role, and the auth login is a member of nothing. Only that login may call.
 --
--- `target` is the table as SQL spells it, with its schema: public.profiles, or "My App"."Profiles"
--- where a name needs quotes. Its key is the column `id`, with a unique index.
-
--- The table named `target`; 22023 when the name has not two parts, 42P01 when there is no such table.
-CREATE FUNCTION basalt.profile_relation(target text) RETURNS regclass
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $f$
-DECLARE
-    rel regclass := to_regclass(target);
-BEGIN
-    IF cardinality(parse_ident(target)) <> 2 THEN
-        RAISE EXCEPTION 'the profile table must be named as schema.table, not "%"', target
-            USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-    IF rel IS NULL THEN
-        RAISE EXCEPTION 'relation "%" does not exist', target USING ERRCODE = 'undefined_table';
-    END IF;
-    RETURN rel;
-END
-$f$;
+-- `target` is the table as SQL spells it: public.profiles, or "My App"."Profiles" where a name needs
+-- quotes; without a schema, public is meant. Its key is the column `id`, with a unique index.
+--
+-- The search_path is for the app's triggers, which expect to find its names. pg_catalog stands first
+-- and functions are qualified here, so nothing in it can come before what is meant.
 
 -- Makes the row `id` of `target` with the given fields, or sets these fields of a row that is there
 -- already: an app's own trigger on auth.users may have made it. Values take the types of their
--- columns. A field that is no column is 42703 and named.
+-- columns. 42P01: no such table; 42703: a field is no column; 42501: a field may not be written.
 CREATE FUNCTION basalt.profile_write(target text, id uuid, fields jsonb) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, extensions, pg_temp AS $f$
+#variable_conflict use_column
 DECLARE
-    rel     CONSTANT regclass := basalt.profile_relation(target);
-    given   CONSTANT jsonb := coalesce(fields, '{}');
-    -- What auth.role(), auth.uid(), auth.email() and auth.jwt() read, as the caller left it.
-    claims  CONSTANT text := current_setting('request.jwt.claims', true);
-    claim   CONSTANT text := current_setting('request.jwt.claim', true);
-    c_role  CONSTANT text := current_setting('request.jwt.claim.role', true);
-    c_sub   CONSTANT text := current_setting('request.jwt.claim.sub', true);
-    c_email CONSTANT text := current_setting('request.jwt.claim.email', true);
-    columns text;
-    setters text;
-    unknown text;
-    written bigint;
+    -- What auth.role(), auth.uid() and auth.jwt() read, as the caller left it.
+    claims    CONSTANT text := pg_catalog.current_setting('request.jwt.claims', true);
+    c_role    CONSTANT text := pg_catalog.current_setting('request.jwt.claim.role', true);
+    c_sub     CONSTANT text := pg_catalog.current_setting('request.jwt.claim.sub', true);
+    rel       regclass;
+    statement text;
+    refused   text;
+    written   bigint;
 BEGIN
-    -- `id` is a parameter of its own: as a field it could make the row of another user.
-    SELECT string_agg(format('%I', k), ', '), string_agg(format('%1$I = excluded.%1$I', k), ', '),
-           min(k) FILTER (WHERE a.attnum IS NULL OR k = 'id')
-    INTO columns, setters, unknown
-    FROM jsonb_object_keys(given) AS k
-    LEFT JOIN pg_attribute a
-        ON a.attrelid = rel AND a.attname = k AND a.attnum > 0 AND NOT a.attisdropped;
-    IF unknown IS NOT NULL THEN
-        RAISE EXCEPTION 'column "%" of the profile table % does not exist or is not writable', unknown, rel
-            USING ERRCODE = 'undefined_column', COLUMN = unknown;
-    END IF;
+    PERFORM pg_catalog.set_config('request.jwt.claims', '{"role":"service_role"}', true),
+            pg_catalog.set_config('request.jwt.claim.role', 'service_role', true),
+            pg_catalog.set_config('request.jwt.claim.sub', '', true);
 
-    PERFORM set_config('request.jwt.claims', '{"role":"service_role"}', true),
-            set_config('request.jwt.claim', '', true),
-            set_config('request.jwt.claim.role', 'service_role', true),
-            set_config('request.jwt.claim.sub', '', true),
-            set_config('request.jwt.claim.email', '', true);
-
-    -- The app's triggers expect to find its names. From here to the end everything of ours is
-    -- qualified; the function's own SET brings the caller's path back.
-    PERFORM set_config('search_path', 'public, extensions, pg_temp', true);
-    IF columns IS NULL THEN
-        EXECUTE pg_catalog.format('INSERT INTO %s (id) VALUES ($1) ON CONFLICT (id) DO NOTHING', rel)
-            USING id;
+    IF target = 'public.profiles' AND fields ?& '{name,role}' AND fields - '{name,role}'::text[] = '{}' THEN
+        -- What the other branch would make of the usual signup, for its plan to be kept: half the cost.
+        INSERT INTO public.profiles (id, name, role)
+        SELECT profile_write.id, r.name, r.role
+        FROM pg_catalog.jsonb_populate_record(NULL::public.profiles, profile_write.fields) r
+        ON CONFLICT (id) DO UPDATE SET name = excluded.name, role = excluded.role;
     ELSE
-        EXECUTE pg_catalog.format(
-            'INSERT INTO %1$s (id, %2$s) SELECT $1, %2$s FROM pg_catalog.jsonb_populate_record(NULL::%1$s, $2)'
-            ' ON CONFLICT (id) DO UPDATE SET %3$s', rel, columns, setters)
-            USING id, given;
+        rel := pg_catalog.to_regclass(target);
+        IF rel IS NULL THEN
+            RAISE EXCEPTION 'relation "%" does not exist', target USING ERRCODE = 'undefined_table';
+        END IF;
+        -- has_column_privilege() raises 42703 for a column that is not there. `id` is a parameter of
+        -- its own: as a field it could make the row of another user.
+        SELECT CASE WHEN pg_catalog.count(*) = 0
+               THEN pg_catalog.format('INSERT INTO %s (id) VALUES ($1) ON CONFLICT (id) DO NOTHING', rel)
+               ELSE pg_catalog.format('INSERT INTO %1$s (id, %2$s) SELECT $1, %2$s'
+                       ' FROM pg_catalog.jsonb_populate_record(NULL::%1$s, $2)'
+                       ' ON CONFLICT (id) DO UPDATE SET %3$s', rel,
+                       pg_catalog.string_agg(pg_catalog.format('%I', k), ', '),
+                       pg_catalog.string_agg(pg_catalog.format('%1$I = excluded.%1$I', k), ', '))
+               END,
+               pg_catalog.min(k) FILTER (WHERE k = 'id'
+                                            OR NOT pg_catalog.has_column_privilege(rel, k, 'INSERT'))
+        INTO statement, refused
+        FROM pg_catalog.jsonb_object_keys(fields) k;
+        IF refused IS NOT NULL THEN
+            RAISE EXCEPTION 'column "%" of profile table % may not be written', refused, rel
+                USING ERRCODE = 'insufficient_privilege', COLUMN = refused;
+        END IF;
+        EXECUTE statement USING profile_write.id, fields;
     END IF;
     GET DIAGNOSTICS written = ROW_COUNT;
-    IF written OPERATOR(pg_catalog.=) 0 THEN
-        -- Either the row was there and nothing was given, or a BEFORE trigger swallowed the insert.
-        EXECUTE pg_catalog.format('SELECT 1 FROM %s AS p WHERE p.id = $1', rel) USING id;
-        GET DIAGNOSTICS written = ROW_COUNT;
-        IF columns IS NOT NULL OR written OPERATOR(pg_catalog.=) 0 THEN
-            RAISE EXCEPTION 'no row was written to %: a trigger skipped it', rel
+    IF written = 0 THEN
+        -- Either nothing was given and the row was there, or a BEFORE trigger swallowed the write.
+        IF fields <> '{}' OR basalt.profile_read(target, profile_write.id) IS NULL THEN
+            RAISE EXCEPTION 'no row was written to %: a trigger skipped it', target
                 USING ERRCODE = 'triggered_action_exception';
         END IF;
     END IF;
@@ -91,21 +77,22 @@ BEGIN
     SET CONSTRAINTS ALL IMMEDIATE;
 
     PERFORM pg_catalog.set_config('request.jwt.claims', coalesce(claims, ''), true),
-            pg_catalog.set_config('request.jwt.claim', coalesce(claim, ''), true),
             pg_catalog.set_config('request.jwt.claim.role', coalesce(c_role, ''), true),
-            pg_catalog.set_config('request.jwt.claim.sub', coalesce(c_sub, ''), true),
-            pg_catalog.set_config('request.jwt.claim.email', coalesce(c_email, ''), true);
+            pg_catalog.set_config('request.jwt.claim.sub', coalesce(c_sub, ''), true);
 END
 $f$;
 
--- The row `id` of `target` with all its columns, NULL when there is none.
+-- The row `id` of `target` with all its columns, NULL when there is none. 42P01: no such table.
 CREATE FUNCTION basalt.profile_read(target text, id uuid) RETURNS jsonb
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, extensions, pg_temp AS $f$
 DECLARE
+    rel     CONSTANT regclass := pg_catalog.to_regclass(target);
     profile jsonb;
 BEGIN
-    EXECUTE format('SELECT to_jsonb(p) FROM %s AS p WHERE p.id = $1',
-                   basalt.profile_relation(target))
+    IF rel IS NULL THEN
+        RAISE EXCEPTION 'relation "%" does not exist', target USING ERRCODE = 'undefined_table';
+    END IF;
+    EXECUTE pg_catalog.format('SELECT pg_catalog.to_jsonb(p) FROM %s p WHERE p.id = $1', rel)
         INTO profile USING id;
     RETURN profile;
 END
@@ -113,17 +100,16 @@ $f$;
 
 DO $rights$
 DECLARE
-    v16 boolean := current_setting('server_version_num')::int >= 160000;
+    v16 CONSTANT boolean := current_setting('server_version_num')::int >= 160000;
 BEGIN
-    REVOKE ALL ON FUNCTION basalt.profile_relation(text), basalt.profile_write(text, uuid, jsonb),
-        basalt.profile_read(text, uuid) FROM PUBLIC;
+    REVOKE ALL ON FUNCTION basalt.profile_write(text, uuid, jsonb), basalt.profile_read(text, uuid)
+        FROM PUBLIC;
     GRANT EXECUTE ON FUNCTION basalt.profile_write(text, uuid, jsonb),
         basalt.profile_read(text, uuid) TO supabase_auth_admin;
     IF pg_has_role('service_role', CASE WHEN v16 THEN 'SET' ELSE 'MEMBER' END) THEN
-        -- The owner needs USAGE at run time, to call the helper, and CREATE for the moment of the
-        -- change. USAGE opens nothing: the tables and functions here are granted one by one.
+        -- The owner needs CREATE for the moment of the change, and USAGE for the call from one to
+        -- the other. USAGE opens nothing: what is in this schema is granted one by one.
         GRANT USAGE, CREATE ON SCHEMA basalt TO service_role;
-        ALTER FUNCTION basalt.profile_relation(text) OWNER TO service_role;
         ALTER FUNCTION basalt.profile_write(text, uuid, jsonb) OWNER TO service_role;
         ALTER FUNCTION basalt.profile_read(text, uuid) OWNER TO service_role;
         REVOKE CREATE ON SCHEMA basalt FROM service_role;
