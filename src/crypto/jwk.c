@@ -115,53 +115,59 @@ static bool wants_signing(const struct members *m)
 
 /* ---- bytes to OpenSSL ------------------------------------------------------------------------ */
 
-struct number {
-    const char *name;
-    struct str bytes;
-    BIGNUM *bn;
+/* OSSL_PARAM_free wipes only what came from the secure heap. */
+static void wipe_params(OSSL_PARAM *params)
+{
+    for (OSSL_PARAM *p = params; p && p->key; p++)
+        secret_wipe_bytes(p->data, p->data_size);
+}
+
+/* What EVP_PKEY_fromdata is given; it borrows the numbers until the key is made. */
+struct build {
+    OSSL_PARAM_BLD *bld;
+    BIGNUM *numbers[8];
+    size_t count;
+    bool failed;
 };
 
-static bool push_numbers(OSSL_PARAM_BLD *bld, struct number *numbers, size_t count)
+static void build_number(struct build *b, const char *name, struct str bytes)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (!numbers[i].bytes.p)
-            continue;
-        numbers[i].bn =
-            BN_bin2bn((const unsigned char *)numbers[i].bytes.p, (int)numbers[i].bytes.n, NULL);
-        if (!numbers[i].bn || OSSL_PARAM_BLD_push_BN(bld, numbers[i].name, numbers[i].bn) != 1)
-            return false;
-    }
-    return true;
+    if (!bytes.p || b->failed)
+        return;
+    BIGNUM *bn = BN_bin2bn((const unsigned char *)bytes.p, (int)bytes.n, NULL);
+    b->numbers[b->count++] = bn;
+    b->failed = !bn || OSSL_PARAM_BLD_push_BN(b->bld, name, bn) != 1;
 }
 
-static EVP_PKEY *pkey_from(const char *type, int selection, OSSL_PARAM_BLD *bld)
+static void build_point(struct build *b, const char *group, struct str point)
+{
+    b->failed =
+        b->failed
+        || OSSL_PARAM_BLD_push_utf8_string(b->bld, OSSL_PKEY_PARAM_GROUP_NAME, group, 0) != 1
+        || OSSL_PARAM_BLD_push_octet_string(b->bld, OSSL_PKEY_PARAM_PUB_KEY, point.p, point.n) != 1;
+}
+
+static struct build build_start(void)
+{
+    struct build b = {.bld = OSSL_PARAM_BLD_new()};
+    b.failed = !b.bld;
+    return b;
+}
+
+/* NULL when OpenSSL refuses the numbers. */
+static EVP_PKEY *build_finish(struct build *b, const char *type, bool private)
 {
     EVP_PKEY *pkey = NULL;
-    OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(bld);
+    OSSL_PARAM *params = b->failed ? NULL : OSSL_PARAM_BLD_to_param(b->bld);
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
     if (params && ctx && EVP_PKEY_fromdata_init(ctx) == 1)
-        EVP_PKEY_fromdata(ctx, &pkey, selection, params);
+        EVP_PKEY_fromdata(ctx, &pkey, private ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, params);
     EVP_PKEY_CTX_free(ctx);
-    OSSL_PARAM_free(params); /* wipes what it holds of private numbers */
-    return pkey;
-}
-
-/* NULL when OpenSSL refuses the numbers. group and point are for curves, else NULL and absent. */
-static EVP_PKEY *pkey_build(const char *type, bool private, struct number *numbers, size_t count,
-                            const char *group, struct str point)
-{
-    EVP_PKEY *pkey = NULL;
-    OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
-    bool ok = bld != NULL;
-    if (ok && group)
-        ok = OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME, group, 0) == 1
-             && OSSL_PARAM_BLD_push_octet_string(bld, OSSL_PKEY_PARAM_PUB_KEY, point.p, point.n)
-                    == 1;
-    if (ok && push_numbers(bld, numbers, count))
-        pkey = pkey_from(type, private ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, bld);
-    for (size_t i = 0; i < count; i++)
-        BN_clear_free(numbers[i].bn);
-    OSSL_PARAM_BLD_free(bld);
+    wipe_params(params);
+    OSSL_PARAM_free(params);
+    OSSL_PARAM_BLD_free(b->bld);
+    for (size_t i = 0; i < b->count; i++)
+        BN_clear_free(b->numbers[i]);
     return pkey;
 }
 
@@ -181,17 +187,18 @@ static bool read_rsa(const struct members *m, struct jwk *k, struct err *e)
     if (k->signs && (!m->d.p || (primes != 0 && primes != 5)))
         return invalid(
             e, "an RSA key that signs needs d, and p, q, dp, dq, qi together or not at all");
-    struct number numbers[] = {
-        {OSSL_PKEY_PARAM_RSA_N, m->n, NULL},
-        {OSSL_PKEY_PARAM_RSA_E, m->e, NULL},
-        {OSSL_PKEY_PARAM_RSA_D, m->d, NULL},
-        {OSSL_PKEY_PARAM_RSA_FACTOR1, m->p, NULL},
-        {OSSL_PKEY_PARAM_RSA_FACTOR2, m->q, NULL},
-        {OSSL_PKEY_PARAM_RSA_EXPONENT1, m->dp, NULL},
-        {OSSL_PKEY_PARAM_RSA_EXPONENT2, m->dq, NULL},
-        {OSSL_PKEY_PARAM_RSA_COEFFICIENT1, m->qi, NULL},
-    };
-    k->pkey = pkey_build("RSA", k->signs, numbers, k->signs ? 8 : 2, NULL, S(""));
+    struct build b = build_start();
+    build_number(&b, OSSL_PKEY_PARAM_RSA_N, m->n);
+    build_number(&b, OSSL_PKEY_PARAM_RSA_E, m->e);
+    if (k->signs) {
+        build_number(&b, OSSL_PKEY_PARAM_RSA_D, m->d);
+        build_number(&b, OSSL_PKEY_PARAM_RSA_FACTOR1, m->p);
+        build_number(&b, OSSL_PKEY_PARAM_RSA_FACTOR2, m->q);
+        build_number(&b, OSSL_PKEY_PARAM_RSA_EXPONENT1, m->dp);
+        build_number(&b, OSSL_PKEY_PARAM_RSA_EXPONENT2, m->dq);
+        build_number(&b, OSSL_PKEY_PARAM_RSA_COEFFICIENT1, m->qi);
+    }
+    k->pkey = build_finish(&b, "RSA", k->signs);
     int bits = k->pkey ? EVP_PKEY_get_bits(k->pkey) : 0;
     if (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX)
         return invalid(e, "an RSA key must have 2048 to 8192 bits");
@@ -207,9 +214,11 @@ static bool read_ec(const struct members *m, struct jwk *k, struct err *e)
                        "an EC key needs x and y, to sign also d, each of the curve's full length");
     memcpy(point + 1, m->x.p, n);
     memcpy(point + 1 + n, m->y.p, n);
-    struct number numbers[] = {{OSSL_PKEY_PARAM_PRIV_KEY, m->d, NULL}};
-    k->pkey = pkey_build("EC", k->signs, numbers, k->signs, k->alg->crv,
-                         str_of((const char *)point, 1 + 2 * n));
+    struct build b = build_start();
+    build_point(&b, k->alg->crv, str_of((const char *)point, 1 + 2 * n));
+    if (k->signs)
+        build_number(&b, OSSL_PKEY_PARAM_PRIV_KEY, m->d);
+    k->pkey = build_finish(&b, "EC", k->signs);
     return (k->pkey && pkey_sound(k->pkey)) || invalid(e, "the EC key is not a point of its curve");
 }
 
