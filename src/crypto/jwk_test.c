@@ -64,6 +64,7 @@ static const char *const refused[] = {
     CHECKING("\"kty\":\"RSA\",\"n\":\"" RSA_N "\""),
     CHECKING("\"kty\":\"RSA\",\"e\":\"AQAB\""),
     CHECKING("\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\""),                         /* 17 bits */
+    CHECKING("\"kty\":\"RSA\",\"n\":\"zSq-xOurOlx7c_TJg_D-YtUX-G4iLa7Ktt4ud5aULAvTQrootPRoelKlECEeOJCEfaA92P1soLw8Mbp56-f98Yb7o_zR-jnFimQjrnq22H2NFeeC2V-dGA0x-z4CnUA30gZDmAAORFDnRXEH_GdmjuAWQlehD1m1lYEYbbvz-JU\",\"e\":\"AQAB\""), /* 1024 bits */
     CHECKING("\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"AQ\""),                      /* exponent 1: anything verifies */
     CHECKING("\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"Ag\""),                      /* exponent 2 */
     SIGNING(RSA_PUBLIC),

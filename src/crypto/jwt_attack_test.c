@@ -291,6 +291,20 @@ static void test_nesting(void **state)
     }
 }
 
+/* Also a rightly signed one: what an attempt costs is bounded before anything is computed. */
+static void test_large_tokens_are_refused(void **state)
+{
+    (void)state;
+    static char text[20000];
+    for (size_t n = 12000; n <= sizeof(text); n += 8000) {
+        memset(text, ' ', n);
+        memcpy(text, "{" EXP, sizeof("{" EXP) - 1);
+        text[n - 1] = '}';
+        assert_string_equal(outcome_signed(S(HS256), str_of(text, n), &now),
+                            n < 12200 ? "" : "jwt_malformed");
+    }
+}
+
 static void test_exp(void **state)
 {
     (void)state;
@@ -374,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_header_forms),
         cmocka_unit_test(test_claims_forms),
         cmocka_unit_test(test_nesting),
+        cmocka_unit_test(test_large_tokens_are_refused),
         cmocka_unit_test(test_exp),
         cmocka_unit_test(test_nbf_and_iat),
         cmocka_unit_test(test_signature_comes_first),
