@@ -53,14 +53,25 @@ void pg_connect_stop(void)
     pthread_mutex_unlock(&lock);
 }
 
-void pg_connect_close(int timeout_ms)
+static bool busy(void)
+{
+    return offload_stats(connecting).busy + offload_stats(cancelling).busy > 0;
+}
+
+bool pg_connect_close(int timeout_ms)
 {
     if (users == 0 || --users > 0)
-        return;
+        return users == 0;
     pg_connect_stop();
-    offload_close(connecting, timeout_ms);
-    offload_close(cancelling, timeout_ms);
+    int64_t until = clock_mono_us() + timeout_ms * CLOCK_MS;
+    while (busy() && clock_mono_us() < until)
+        poll(NULL, 0, 5);
+    if (busy()) /* joining could take for ever: PQcancel has no time limit */
+        return false;
+    offload_close(connecting, 0);
+    offload_close(cancelling, 0);
     connecting = cancelling = NULL;
+    return true;
 }
 
 /* False when the loops are going: the caller disposes of arg. */

@@ -26,8 +26,12 @@ struct pg_connect_spec {
 MUST_CHECK bool pg_connect_open(struct err *e);
 /* On a loop while it still runs: from now on no callback comes and what arrives is closed. */
 void pg_connect_stop(void);
-/* Joins the threads when the last user is gone; connections in the making are closed. */
-void pg_connect_close(int timeout_ms);
+/*
+ * Off the loops. Joins the threads when the last user is gone; connections in the making are closed.
+ * False: one is still held by a server that does not answer; it is left behind, and with it whatever
+ * the specs point to.
+ */
+bool pg_connect_close(int timeout_ms);
 
 /* Blocking. NULL with the reason (no secret in it) in `reason`. */
 PGconn *pg_connect_now(const struct pg_connect_spec *s, char *reason, size_t reason_size);

@@ -720,7 +720,7 @@ void pg_pool_close_all(int timeout_ms)
             loop_post(loop_at(i), begin_close, &pools[i]);
         return;
     }
-    pg_connect_close(timeout_ms);
+    bool joined = pg_connect_close(timeout_ms);
     for (unsigned i = 0; i < config.loops; i++) {
         for (unsigned k = 0; k < pools[i].size; k++)
             pg_conn_close_late(&pools[i].slots[k].conn);
@@ -728,7 +728,8 @@ void pg_pool_close_all(int timeout_ms)
     }
     free(pools);
     pools = NULL;
-    config_free();
+    if (joined)
+        config_free();
 }
 
 struct pg_pool_stats pg_pool_stats(void)
