@@ -46,6 +46,7 @@ struct req {
     struct pg_client *pg;
     struct audit_trail *audit;
     struct caller *caller;
+    struct err *failure;              /* what the answer reports, for the log; NULL: none */
     int64_t hash_us, database_us;     /* time spent waiting for each, for Server-Timing and metrics */
 };
 

@@ -9,6 +9,7 @@
 
 #include "http/req.h"
 #include "http/resp.h"
+#include "runtime/sock.h"
 
 struct server;
 struct tls;
