@@ -7,6 +7,7 @@
 
 #if SANITIZE_ADDRESS
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 #if SANITIZE_THREAD
 #include <sanitizer/tsan_interface.h>
@@ -31,6 +32,7 @@ struct fiber {
     struct fiber_switch context;
     struct loop *loop;
     struct list node;       /* runnable or pooled */
+    struct list all_node;
     struct list queue_node; /* in a fiber_queue */
     struct timer timer;     /* stays armed when the fiber is woken early, see fiber_on_timer */
     int64_t deadline_us, until_us;
@@ -123,12 +125,14 @@ static struct fiber *fiber_make(struct loop *l)
     struct fiber *f = (struct fiber *)((char *)stack + FIBER_STACK_BYTES - room);
     f->stack = stack; /* the rest is zero as it comes from the kernel */
     f->loop = l;
+    list_push_back(&l->fibers.all, &f->all_node);
     return f;
 }
 
 static void fiber_unmake(struct fiber *f)
 {
     timer_disarm(&f->timer);
+    list_remove(&f->all_node);
     fiber_stack_unmap(f->stack);
 }
 
@@ -408,6 +412,7 @@ void fiber_sched_open(struct loop *l)
 {
     list_init(&l->fibers.runnable);
     list_init(&l->fibers.pooled);
+    list_init(&l->fibers.all);
 }
 
 /* Fibers that still wait are abandoned with their stacks: the process is about to end. */
@@ -415,4 +420,8 @@ void fiber_sched_close(struct loop *l)
 {
     while (l->fibers.pooled_count > 0)
         pool_drop_last(&l->fibers);
+#if SANITIZE_ADDRESS /* what they hold is not a leak */
+    LIST_EACH(n, &l->fibers.all)
+        __lsan_register_root_region(LIST_ENTRY(n, struct fiber, all_node)->stack, FIBER_STACK_BYTES);
+#endif
 }

@@ -2,6 +2,7 @@
 #include "runtime/loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +84,9 @@ void loop_note(struct loop *l, const char *name, int64_t begin_us)
     int64_t took = clock_mono_us() - begin_us;
     if (took <= l->culprit_us)
         return;
+    if (l->culprit_begin_us >= begin_us && l->culprit_us * 2 >= took)
+        return; /* it ran inside of this, and explains it better */
+    l->culprit_begin_us = begin_us;
     l->culprit_us = took;
     l->culprit = name;
 }
@@ -95,34 +99,67 @@ static bool calls_run(struct loop *l, struct loop_calls *c)
         c->v[i].fn(c->v[i].arg);
     c->n = 0;
     if (LOOP_DEBUG && n > 0)
-        loop_note(l, "posted or deferred call", begin);
+        loop_note(l, "deferred call", begin);
     return n > 0;
+}
+
+/* Stands for the mailbox of a loop that has ended. */
+static struct loop_mail mail_shut_mark;
+
+static struct loop_mail *mail_reverse(struct loop_mail *m)
+{
+    struct loop_mail *oldest = NULL;
+    while (m) {
+        struct loop_mail *next = m->next;
+        m->next = oldest;
+        oldest = m;
+        m = next;
+    }
+    return oldest;
 }
 
 static bool mail_run(struct loop *l)
 {
-    if (!atomic_load_explicit(&l->mail_waiting, memory_order_acquire))
+    if (!atomic_load_explicit(&l->mail, memory_order_relaxed))
         return false;
-    pthread_mutex_lock(&l->mail_lock);
-    calls_swap(&l->mail, &l->mail_taken);
-    atomic_store_explicit(&l->mail_waiting, false, memory_order_relaxed);
-    pthread_mutex_unlock(&l->mail_lock);
-    return calls_run(l, &l->mail_taken);
+    int64_t begin = LOOP_DEBUG ? clock_mono_us() : 0;
+    struct loop_mail *m = mail_reverse(atomic_exchange(&l->mail, NULL));
+    while (m) {
+        struct loop_mail *next = m->next;
+        struct loop_call c = m->call;
+        free(m);
+        c.fn(c.arg);
+        m = next;
+    }
+    if (LOOP_DEBUG)
+        loop_note(l, "posted call", begin);
+    return true;
+}
+
+static bool mail_push(struct loop *l, struct loop_mail *m)
+{
+    m->next = atomic_load_explicit(&l->mail, memory_order_relaxed);
+    do {
+        if (m->next == &mail_shut_mark)
+            return false;
+    } while (!atomic_compare_exchange_weak(&l->mail, &m->next, m));
+    return true;
 }
 
 bool loop_post_try(struct loop *l, void (*fn)(void *), void *arg)
 {
-    pthread_mutex_lock(&l->mail_lock);
-    bool open = l->mail_open;
-    if (open) {
-        calls_add(&l->mail, fn, arg);
-        atomic_store(&l->mail_waiting, true);
-        /* Under the lock, so that the handle cannot be closed meanwhile. Either the loop sees our
-           mail before it sleeps or we see that it sleeps: both sides store, then load. */
-        if (atomic_load(&l->sleeping) && atomic_exchange(&l->sleeping, false))
-            uv_async_send(&l->async);
-    }
-    pthread_mutex_unlock(&l->mail_lock);
+    struct loop_mail *m = malloc(sizeof(*m));
+    BUG(!m); /* out of memory */
+    m->call = (struct loop_call){fn, arg};
+    atomic_fetch_add(&l->posting, 1); /* until then the handle stays open */
+    bool open = mail_push(l, m);
+    /* Either the loop sees our mail before it sleeps or we see that it sleeps: both sides store,
+       then load, sequentially consistent. */
+    if (open && atomic_load(&l->sleeping) && atomic_exchange(&l->sleeping, false))
+        uv_async_send(&l->async);
+    atomic_fetch_sub(&l->posting, 1);
+    if (!open)
+        free(m);
     return open;
 }
 
@@ -177,7 +214,7 @@ static bool work_run(struct loop *l)
 
 static bool work_left(struct loop *l)
 {
-    return atomic_load(&l->mail_waiting) || l->deferred.n > 0 || !list_empty(&l->tasks)
+    return atomic_load(&l->mail) || l->deferred.n > 0 || !list_empty(&l->tasks)
            || !list_empty(&l->fibers.runnable);
 }
 
@@ -204,7 +241,7 @@ static void turn_measure(struct loop *l)
     if (took >= 1000)
         uv_update_time(&l->uv); /* else the poll would sleep this much too long */
     l->culprit = NULL;
-    l->culprit_us = 0;
+    l->culprit_us = l->culprit_begin_us = 0;
 }
 
 static bool may_leave(const struct loop *l)
@@ -258,7 +295,6 @@ static bool loop_open(struct loop *l, unsigned index, struct err *e)
 {
     memset(l, 0, sizeof(*l));
     l->index = index;
-    pthread_mutex_init(&l->mail_lock, NULL);
     list_init(&l->tasks);
     int rc = uv_loop_init(&l->uv);
     if (rc != 0)
@@ -273,7 +309,6 @@ static bool loop_open(struct loop *l, unsigned index, struct err *e)
                        rc != 0 ? uv_strerror(rc) : strerror(errno));
     timer_heap_open(l);
     fiber_sched_open(l);
-    l->mail_open = true;
     return true;
 }
 
@@ -309,17 +344,18 @@ void loop_stop_all(void)
         loop_post(&loops[i], on_stop, &loops[i]);
 }
 
-/* What was posted last still runs; then the mailbox is shut. */
+/* What was posted last still runs; then the mailbox is shut for good. */
 static void mail_shut(struct loop *l)
 {
-    for (bool open = true; open;) {
-        loop_enter(l);
+    struct loop_mail *none;
+    loop_enter(l);
+    do {
         while (work_left(l))
             work_run(l);
-        pthread_mutex_lock(&l->mail_lock);
-        open = l->mail_open = l->mail.n > 0;
-        pthread_mutex_unlock(&l->mail_lock);
-    }
+        none = NULL;
+    } while (!atomic_compare_exchange_strong(&l->mail, &none, &mail_shut_mark));
+    while (atomic_load(&l->posting) > 0) /* about to wake us, through the handle */
+        sched_yield();
 }
 
 static void close_handle(uv_handle_t *h, void *arg)
@@ -338,8 +374,6 @@ static void loop_close(struct loop *l)
     poller_close(l);
     fiber_sched_close(l);
     timer_heap_close(l);
-    free(l->mail.v);
-    free(l->mail_taken.v);
     free(l->deferred.v);
     free(l->deferred_taken.v);
     free(l->scratch);

@@ -23,6 +23,11 @@ struct loop_call {
     void *arg;
 };
 
+struct loop_mail {
+    struct loop_mail *next;
+    struct loop_call call;
+};
+
 struct loop_calls {
     struct loop_call *v;
     unsigned n, cap;
@@ -60,6 +65,7 @@ struct fiber_sched {
     struct fiber *current;
     struct fiber_switch main; /* the loop's own stack while a fiber runs */
     struct list runnable, pooled;
+    struct list all;        /* every fiber that has a stack, for debuggers and leak checkers */
     unsigned alive;         /* started, not ended */
     unsigned pooled_count;
     unsigned pooled_least;  /* fewest since the last sweep: that many were not needed */
@@ -80,14 +86,13 @@ struct loop {
     pthread_t thread;
     int64_t turn_us; /* when this turn began; 0 while polling */
 
-    /* The mailbox: from any thread. */
-    pthread_mutex_t mail_lock;
-    struct loop_calls mail;
-    bool mail_open;
-    atomic_bool mail_waiting; /* mail is not empty */
-    atomic_bool sleeping;     /* the loop polls, or is about to: who posts must wake it */
+    /* The mailbox: from any thread, without a lock, since the thread of a hash pool that is
+       scheduled away while it held one would stop the loop. */
+    _Atomic(struct loop_mail *) mail; /* newest first */
+    atomic_uint posting;              /* threads inside loop_post_try */
+    atomic_bool sleeping; /* the loop polls, or is about to: who posts must wake it */
 
-    struct loop_calls mail_taken, deferred, deferred_taken;
+    struct loop_calls deferred, deferred_taken;
     struct list tasks;
     struct poller poller;
     struct timer_heap timers;
@@ -103,7 +108,7 @@ struct loop {
     _Atomic int64_t longest_turn_us;
     _Atomic uint64_t slow_turns;
     const char *culprit; /* debug builds: what ran longest in this turn */
-    int64_t culprit_us, logged_us;
+    int64_t culprit_begin_us, culprit_us, logged_us;
 } __attribute__((aligned(64))); /* neighbours in the array are written by other threads */
 
 /* Begins a turn if it has not begun: first thing in every callback from libuv. */

@@ -167,11 +167,12 @@ static bool queue_push(struct offload_pool *p, struct offload_job *job, int64_t 
         *p->tail = job;
         p->tail = &job->next;
         p->queued++;
-        pthread_cond_signal(&p->work);
     } else {
         p->refused++;
     }
     pthread_mutex_unlock(&p->lock);
+    if (ok)
+        pthread_cond_signal(&p->work); /* after unlocking: the thread need not wait for us */
     return ok;
 }
 

@@ -24,7 +24,10 @@ struct offload_config {
 };
 
 MUST_CHECK bool offload_open(const struct offload_config *c, struct offload_pool **out, struct err *e);
-/* Finishes what is queued within timeout_ms, then joins. */
+/*
+ * Finishes what is queued within timeout_ms, gives the rest back (429), then joins. Nobody may
+ * queue any more, so after the loops have ended or stopped taking requests.
+ */
 void offload_close(struct offload_pool *p, int timeout_ms);
 
 /*

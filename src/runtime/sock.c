@@ -507,7 +507,7 @@ void sock_close(struct sock *s, bool linger)
     s->closed = true;
     s->on_event = NULL;
     list_remove(&s->task.node);
-    if (!linger || s->ended || s->lost || shutdown(s->watch.fd, SHUT_WR) != 0) {
+    if (!linger || s->ended || s->broken || shutdown(s->watch.fd, SHUT_WR) != 0) {
         sock_finish(s);
         return;
     }

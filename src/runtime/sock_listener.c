@@ -20,6 +20,7 @@ struct sock_listener {
     struct poller_watch watch;
     struct timer retry;
     unsigned max_connections;
+    int backlog;
     void (*on_accept)(struct sock *, void *ctx);
     void *ctx;
     atomic_uint open;   /* its connections, on all loops */
@@ -256,6 +257,7 @@ bool sock_listener_open(struct str host_port, int backlog, struct sock_listener 
     struct sock_listener *l = listener_slot();
     BUG(!l);
     l->watch = (struct poller_watch){.fd = fd, .fn = listener_ready};
+    l->backlog = backlog;
     *out = l;
     return true;
 }
@@ -294,7 +296,8 @@ void sock_listener_close(struct sock_listener *l)
         BUG(loop_current() != loop_at(0));
         timer_disarm(&l->retry);
         listener_watch(l, false);
-        while (listener_accept_one(l)) /* also beyond max_connections: they are established */
+        /* also beyond max_connections: they are established; bounded, for more may be arriving */
+        for (int left = l->backlog + 1; left > 0 && listener_accept_one(l); left--)
             ;
         timer_disarm(&l->retry);
         listener_watch(l, false);
