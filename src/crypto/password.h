@@ -31,7 +31,12 @@ MUST_CHECK bool password_hash(struct str password, const struct password_params 
  */
 MUST_CHECK bool password_verify(struct str password, struct str stored, const struct password_params *params, bool *ok,
                                 bool *stale, struct err *e);
-/* A form that password_verify understands (imports by the admin API). */
+/*
+ * A form that password_verify understands (imports by the admin API): $argon2id$ and $argon2i$ with
+ * v=19, m at most 262144 KiB, t at most 16, m times t at most 786432 KiB, p at most 8 (run one after
+ * the other), salt of 8 to 64 and hash of 16 to 64 bytes; bcrypt of cost 4 to 14. So no import can
+ * take more than 256 MiB or about a second. Firebase's $fbscrypt$ is not among them.
+ */
 bool password_hash_known(struct str stored);
 /* Frees the calling thread's argon2 memory (munmap). */
 void password_release_memory(void);
