@@ -18,16 +18,18 @@ struct chunk {
 };
 
 static _Thread_local size_t parse_left = PARSE_BUDGET;
+static _Thread_local bool parse_refused; /* jansson words this as any other error */
 static pthread_once_t jansson_ready = PTHREAD_ONCE_INIT;
 
 static void *chunk_alloc(size_t n)
 {
-    if (n > parse_left || n + sizeof(struct chunk) > parse_left)
+    struct chunk *c = NULL;
+    if (parse_left > sizeof(*c) && n <= parse_left - sizeof(*c))
+        c = malloc(n += sizeof(*c));
+    if (!c) {
+        parse_refused = true;
         return NULL;
-    n += sizeof(struct chunk);
-    struct chunk *c = malloc(n);
-    if (!c)
-        return NULL;
+    }
     c->n = n;
     parse_left -= n;
     return c->data;
@@ -104,6 +106,7 @@ static bool tree_load(struct str text, json_t **out, struct err *e)
     if (depth_of(text) > JSON_TREE_DEPTH)
         return err_set(e, 400, "bad_json", "Invalid JSON: nested deeper than %d", JSON_TREE_DEPTH);
     pthread_once(&jansson_ready, jansson_setup);
+    parse_refused = false;
     json_t *tree = json_loadb(text.p ? text.p : "", text.n,
                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL,
                               &je);
@@ -111,7 +114,7 @@ static bool tree_load(struct str text, json_t **out, struct err *e)
         *out = tree;
         return true;
     }
-    if (json_error_code(&je) == json_error_out_of_memory)
+    if (parse_refused)
         return err_set(e, 413, "request_entity_too_large", "JSON is too large");
     return err_set(e, 400, "bad_json", "Invalid JSON: %s at byte %d",
                    reason(json_error_code(&je)), je.position);

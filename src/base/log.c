@@ -52,6 +52,7 @@ static bool lost_writer; /* would not end, and still reads the ring */
 static bool wake_made;
 
 static sem_t wake;
+static atomic_bool writer_ended;   /* nothing but its join is left */
 static atomic_bool running;        /* lines go through the ring */
 static atomic_bool deaf;           /* closed on a stalled descriptor: a direct write would hang */
 static _Atomic int64_t stop_at_us; /* monotonic; INT64_MAX: not asked to stop */
@@ -187,18 +188,28 @@ static bool write_batch(int fd, size_t chunk)
     return true;
 }
 
-/* Says once a second at most how many lines went missing. */
-static void report_dropped(unsigned long long *reported, int64_t *reported_us)
+static void finish(struct log_line *l);
+
+/* Says, once a second at most, how many lines went missing. False while there are some to tell. */
+static bool report_dropped(void)
 {
+    static unsigned long long reported; /* of the one writer, and its successors */
+    static int64_t reported_us;
     unsigned long long now = atomic_load(&dropped);
-    if (now == *reported || clock_mono_us() - *reported_us < CLOCK_S)
-        return;
+    if (now == reported)
+        return true;
+    if (clock_mono_us() - reported_us < CLOCK_S)
+        return false;
     struct log_line l;
     log_begin(&l, LOG_WARN, "log.dropped");
-    log_i64(&l, "lines", (int64_t)(now - *reported));
-    log_end(&l);
-    *reported = now;
-    *reported_us = clock_mono_us();
+    log_i64(&l, "lines", (int64_t)(now - reported));
+    if (!l.off) {
+        finish(&l);
+        ring_push(l.b.p, l.b.n); /* never directly, where a stalled pipe would hold the writer */
+    }
+    reported = now;
+    reported_us = clock_mono_us();
+    return true;
 }
 
 static void nap(void)
@@ -222,8 +233,6 @@ static void sleep_until_woken(void)
 
 static void *writer_main(void *arg)
 {
-    unsigned long long reported = atomic_load(&dropped);
-    int64_t reported_us = 0;
     int quiet = 0;
     (void)arg;
     for (;;) {
@@ -232,16 +241,18 @@ static void *writer_main(void *arg)
         bool wrote = false;
         while (write_batch(fd, chunk))
             wrote = true;
-        report_dropped(&reported, &reported_us);
+        bool told = report_dropped();
         bool empty = atomic_load(&ring_head) == atomic_load(&ring_tail);
         if (atomic_load(&stop_at_us) != INT64_MAX && (empty || shall_stop()))
-            return NULL;
+            break;
         quiet = wrote ? 0 : quiet + 1;
-        if (quiet <= QUIET_NAPS)
+        if (quiet <= QUIET_NAPS || !told)
             nap();
         else
             sleep_until_woken();
     }
+    atomic_store(&writer_ended, true);
+    return NULL;
 }
 
 /* ---- Opening and closing -------------------------------------------------------------------- */
@@ -259,6 +270,7 @@ void log_open(int fd, enum log_level least, enum log_format format)
         atomic_store(&stop_at_us, INT64_MAX);
         atomic_store(&writer_sleeps, false);
         atomic_store(&deaf, false);
+        atomic_store(&writer_ended, false);
         if (!wake_made) /* once: a late producer may still hold it when the log is closed */
             BUG(sem_init(&wake, 0, 0) != 0);
         wake_made = true;
@@ -278,12 +290,14 @@ void log_close(int timeout_ms)
         if (atomic_exchange(&writer_sleeps, false))
             sem_post(&wake);
         /* It ends by itself at that time; the rest is for a terminal that blocks in mid-write. */
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += timeout_ms / 1000 + 1;
-        lost_writer = pthread_clockjoin_np(writer, NULL, CLOCK_MONOTONIC, &until) != 0;
+        int64_t until_us = clock_mono_us() + timeout_ms * CLOCK_MS + CLOCK_S;
+        while (!atomic_load(&writer_ended) && clock_mono_us() < until_us)
+            nap();
+        lost_writer = !atomic_load(&writer_ended);
         if (lost_writer)
             pthread_detach(writer);
+        else
+            pthread_join(writer, NULL);
         atomic_store(&deaf, atomic_load(&ring_head) != atomic_load(&ring_tail));
     }
     pthread_mutex_unlock(&state_lock);
@@ -475,10 +489,9 @@ static void write_directly(const char *p, size_t n)
     }
 }
 
-void log_end(struct log_line *l)
+/* Closes the line with the room that was held back for it. */
+static void finish(struct log_line *l)
 {
-    if (l->off)
-        return;
     l->b.cap = l->b.max_bytes = sizeof(l->mem);
     if (l->truncated) {
         size_t mark = field_begin(l, "truncated");
@@ -488,6 +501,13 @@ void log_end(struct log_line *l)
     if (!l->text)
         json_put_close(&l->b, '}');
     buf_char(&l->b, '\n');
+}
+
+void log_end(struct log_line *l)
+{
+    if (l->off)
+        return;
+    finish(l);
     if (!atomic_load_explicit(&running, memory_order_acquire))
         write_directly(l->b.p, l->b.n);
     else if (!ring_push(l->b.p, l->b.n))
