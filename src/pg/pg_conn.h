@@ -54,7 +54,8 @@ struct pg_conn {
     PGresult *results[PG_CONN_ITEMS_MAX]; /* of the items that succeeded */
     PGresult *error;                      /* the first one */
     int error_item;                       /* the item it belongs to; item_count: the Sync */
-    size_t result_bytes;
+    size_t result_bytes;   /* of complete results */
+    size_t resident_bytes; /* of the process when a long answer began */
     unsigned reads;
     /* prepared statements */
     struct map prepared;

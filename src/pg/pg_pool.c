@@ -528,7 +528,10 @@ void pg_pool_give(struct pg_slot *s)
     BUG(s->state != SLOT_USED || s->conn.busy);
     s->waiter = NULL;
     pg_conn_drop_results(&s->conn);
-    if (s->conn.lost) {
+    if (s->conn.too_large) {
+        close_slot(s);
+        serve(s->pool);
+    } else if (s->conn.lost) {
         lose_slot(s);
     } else if (pg_conn_transaction(&s->conn) == 'I') {
         make_idle(s);

@@ -166,9 +166,12 @@ static inline int64_t test_pg_number(const char *sql)
 #define TEST_UNTIL(cond)                                                                           \
     ({                                                                                             \
         int64_t until_ = clock_mono_us() + 5 * CLOCK_S;                                            \
-        while (!(cond) && clock_mono_us() < until_)                                                \
+        bool met_ = (cond);                                                                        \
+        while (!met_ && clock_mono_us() < until_) {                                                \
             fiber_sleep(2000);                                                                     \
-        (cond);                                                                                    \
+            met_ = (cond);                                                                         \
+        }                                                                                          \
+        met_;                                                                                      \
     })
 
 static int test_failures;
