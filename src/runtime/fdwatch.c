@@ -47,8 +47,9 @@ struct fdwatch *fdwatch_open(int fd, void (*fn)(void *ctx, int ready), void *ctx
 void fdwatch_set(struct fdwatch *w, int events)
 {
     BUG(w->loop != loop_current());
-    uint32_t mask = ((events & FDWATCH_READ) ? EPOLLIN : 0u) | ((events & FDWATCH_WRITE) ? EPOLLOUT : 0u);
-    /* fails for a closed descriptor, one watched twice or one that cannot be polled: our mistakes */
+    uint32_t mask =
+        ((events & FDWATCH_READ) ? EPOLLIN : 0u) | ((events & FDWATCH_WRITE) ? EPOLLOUT : 0u);
+    /* refused: a closed descriptor, one watched twice, one that cannot be polled: our mistakes */
     BUG(!poller_set(w->loop, &w->watch, mask));
 }
 

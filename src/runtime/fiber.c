@@ -31,7 +31,7 @@ enum fiber_state {
 struct fiber {
     struct fiber_switch context;
     struct loop *loop;
-    struct list node;       /* runnable or pooled */
+    struct list node; /* runnable or pooled */
     struct list all_node;
     struct list queue_node; /* in a fiber_queue */
     struct timer timer;     /* stays armed when the fiber is woken early, see fiber_on_timer */
@@ -46,7 +46,7 @@ struct fiber {
     void *tsan;
 };
 
-/* ---- what the sanitizers must be told around a switch --------------------------------------- */
+/* ---- what the sanitizers must be told around a switch ---------------------------------------- */
 
 static void asan_leave(void **fake, const void *bottom, size_t size)
 {
@@ -69,17 +69,17 @@ static void asan_arrive(void *fake, const void **from_bottom, size_t *from_size)
 /* A macro: TSan's own record of calls must not see a frame of ours that returns elsewhere. */
 #if SANITIZE_THREAD
 #define TSAN_SWITCH(to) __tsan_switch_to_fiber((to), 0)
-#define TSAN_BEGIN(f) ((f)->tsan = __tsan_create_fiber(0))
-#define TSAN_END(f) __tsan_destroy_fiber((f)->tsan)
-#define TSAN_CURRENT() __tsan_get_current_fiber()
+#define TSAN_BEGIN(f)   ((f)->tsan = __tsan_create_fiber(0))
+#define TSAN_END(f)     __tsan_destroy_fiber((f)->tsan)
+#define TSAN_CURRENT()  __tsan_get_current_fiber()
 #else
 #define TSAN_SWITCH(to) (void)0
-#define TSAN_BEGIN(f) (void)0
-#define TSAN_END(f) (void)0
-#define TSAN_CURRENT() NULL
+#define TSAN_BEGIN(f)   (void)0
+#define TSAN_END(f)     (void)0
+#define TSAN_CURRENT()  NULL
 #endif
 
-/* ---- switching ------------------------------------------------------------------------------ */
+/* ---- switching ------------------------------------------------------------------------------- */
 
 /* From the loop into f, until it parks or ends. */
 static void fiber_enter(struct loop *l, struct fiber *f)
@@ -115,7 +115,7 @@ static void fiber_main(void *arg)
     BUG(f);
 }
 
-/* ---- stacks --------------------------------------------------------------------------------- */
+/* ---- stacks ---------------------------------------------------------------------------------- */
 
 static struct fiber *fiber_make(struct loop *l)
 {
@@ -169,7 +169,7 @@ static void pool_sweep(struct timer *t)
         pool_drop_last(s);
     if (used) {
         LIST_EACH(n, &s->pooled)
-            fiber_stack_trim(LIST_ENTRY(n, struct fiber, node)->stack);
+        fiber_stack_trim(LIST_ENTRY(n, struct fiber, node)->stack);
     }
     s->pooled_used = 0;
     s->pooled_least = s->pooled_count;
@@ -193,7 +193,7 @@ static void pool_give(struct loop *l, struct fiber *f)
         timer_arm(&s->sweep, loop_now_us() + FIBER_SWEEP_US, pool_sweep);
 }
 
-/* ---- running -------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void fiber_run(struct loop *l, struct fiber *f)
 {
@@ -259,7 +259,7 @@ static struct fiber *fiber_self(void)
     return f;
 }
 
-/* ---- waiting -------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 /*
  * The timer is left armed when a fiber is woken early, and even when it ends: most waits are short
@@ -364,7 +364,7 @@ bool fiber_fail(enum fiber_result r, struct err *e)
     return err_set(e, 504, "request_timeout", "the request took too long");
 }
 
-/* ---- queues --------------------------------------------------------------------------------- */
+/* ---- queues ---------------------------------------------------------------------------------- */
 
 void fiber_queue_init(struct fiber_queue *q)
 {
@@ -399,13 +399,14 @@ bool fiber_queue_wake_one(struct fiber_queue *q)
     return true;
 }
 
-/* ---- life ----------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct fiber_stats fiber_stats(void)
 {
     struct loop *l = loop_current();
     BUG(!l);
-    return (struct fiber_stats){.running = l->fibers.alive, .pooled_stacks = l->fibers.pooled_count};
+    return (struct fiber_stats){.running = l->fibers.alive,
+                                .pooled_stacks = l->fibers.pooled_count};
 }
 
 void fiber_sched_open(struct loop *l)
@@ -422,6 +423,6 @@ void fiber_sched_close(struct loop *l)
         pool_drop_last(&l->fibers);
 #if SANITIZE_ADDRESS /* what they hold is not a leak */
     LIST_EACH(n, &l->fibers.all)
-        __lsan_register_root_region(LIST_ENTRY(n, struct fiber, all_node)->stack, FIBER_STACK_BYTES);
+    __lsan_register_root_region(LIST_ENTRY(n, struct fiber, all_node)->stack, FIBER_STACK_BYTES);
 #endif
 }

@@ -61,7 +61,7 @@ bool fiber_cancelled(void);
 /* FIBER_LATE when the time is over (the normal end), else FIBER_GONE. */
 enum fiber_result fiber_sleep(int64_t us);
 
-/* Fills e for a wait that did not end well: 504 "request_timeout" or 499 "client_gone"; is false. */
+/* Fills e for a wait that ended badly: 504 "request_timeout" or 499 "client_gone"; is false. */
 bool fiber_fail(enum fiber_result r, struct err *e);
 
 /*

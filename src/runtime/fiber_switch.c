@@ -13,7 +13,8 @@ static void switch_trampoline(unsigned high, unsigned low)
     __builtin_trap();
 }
 
-void fiber_switch_init(struct fiber_switch *s, void *bottom, size_t size, void (*entry)(void *), void *arg)
+void fiber_switch_init(struct fiber_switch *s, void *bottom, size_t size, void (*entry)(void *),
+                       void *arg)
 {
     if (getcontext(&s->context) != 0)
         __builtin_trap(); /* fails for a bad pointer only */
@@ -23,8 +24,8 @@ void fiber_switch_init(struct fiber_switch *s, void *bottom, size_t size, void (
     s->entry = entry;
     s->arg = arg;
     uintptr_t p = (uintptr_t)s;
-    makecontext(&s->context, (void (*)(void))(void *)switch_trampoline, 2, (unsigned)(p >> 16 >> 16),
-                (unsigned)p);
+    makecontext(&s->context, (void (*)(void))(void *)switch_trampoline, 2,
+                (unsigned)(p >> 16 >> 16), (unsigned)p);
 }
 
 void fiber_switch_swap(struct fiber_switch *from, struct fiber_switch *to)
@@ -40,7 +41,8 @@ void fiber_switch_begin(void);
 #if defined(__x86_64__)
 
 /*
- * Saved frame, from sp upwards: mxcsr and x87 control word, r15 r14 r13 r12 rbx rbp, return address.
+ * Saved frame, from sp upwards: mxcsr and x87 control word, r15 r14 r13 r12 rbx rbp, return
+ * address.
  * The frame looks the same on both stacks, so that one set of CFI directives holds before and after
  * the switch. The new context ends a backtrace (undefined rip). No shadow stack is in use
  * (-fcf-protection=branch), so the plain ret is right.
@@ -119,7 +121,8 @@ __asm__(".text\n"
 
 enum { SWITCH_WORDS = 8, SWITCH_R13 = 3, SWITCH_R12 = 4, SWITCH_RETURN = 7 };
 
-void fiber_switch_init(struct fiber_switch *s, void *bottom, size_t size, void (*entry)(void *), void *arg)
+void fiber_switch_init(struct fiber_switch *s, void *bottom, size_t size, void (*entry)(void *),
+                       void *arg)
 {
     uintptr_t top = ((uintptr_t)bottom + size) & ~(uintptr_t)15;
     uint64_t *frame = (uint64_t *)(top - SWITCH_WORDS * sizeof(uint64_t));
@@ -225,7 +228,8 @@ __asm__(".text\n"
 
 enum { SWITCH_WORDS = 22, SWITCH_X19 = 0, SWITCH_X20 = 1, SWITCH_X30 = 11 };
 
-void fiber_switch_init(struct fiber_switch *s, void *bottom, size_t size, void (*entry)(void *), void *arg)
+void fiber_switch_init(struct fiber_switch *s, void *bottom, size_t size, void (*entry)(void *),
+                       void *arg)
 {
     uintptr_t top = ((uintptr_t)bottom + size) & ~(uintptr_t)15;
     uint64_t *frame = (uint64_t *)(top - SWITCH_WORDS * sizeof(uint64_t));

@@ -27,8 +27,9 @@ struct fiber_switch {
 #endif
 };
 
-/* Makes s a context that calls entry(arg) on the stack [bottom, bottom + size); entry never returns. */
-void fiber_switch_init(struct fiber_switch *s, void *bottom, size_t size, void (*entry)(void *), void *arg);
+/* Makes s call entry(arg), which never returns, on the stack [bottom, bottom + size). */
+void fiber_switch_init(struct fiber_switch *s, void *bottom, size_t size, void (*entry)(void *),
+                       void *arg);
 /* Saves where we are in *from and goes on in *to. */
 void fiber_switch_swap(struct fiber_switch *from, struct fiber_switch *to);
 

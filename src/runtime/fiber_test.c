@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fiber.c"
 
+#include <cmocka.h>
+#include <fenv.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
-#include <fenv.h>
 
 #include "base/rand.h"
 
@@ -186,7 +186,7 @@ static void lazy_timer(void **state)
     run(lazy_main);
 }
 
-/* ---- many, with state of their own ------------------------------------------------------------ */
+/* ---- many, with state of their own ----------------------------------------------------------- */
 
 enum { MANY = 1000 };
 static unsigned many_left;
@@ -247,7 +247,7 @@ static void many(void **state)
     run(many_main);
 }
 
-/* ---- queue: first come, first served; late and cancelled waiters leave it --------------------- */
+/* ---- queue: first come, first served; late and cancelled waiters leave it -------------------- */
 
 static struct fiber_queue queue;
 static int order[16], order_n;
@@ -306,7 +306,7 @@ static void queues(void **state)
     run(queue_main);
 }
 
-/* ---- yielding lets sockets and timers through -------------------------------------------------- */
+/* ---- yielding lets sockets and timers through ------------------------------------------------ */
 
 static struct timer tick;
 static bool ticked;
@@ -335,7 +335,7 @@ static void yields(void **state)
     run(greedy_main);
 }
 
-/* ---- the floating point state is a fiber's own -------------------------------------------------- */
+/* ---- the floating point state is a fiber's own ----------------------------------------------- */
 
 static void rounding_child(void *arg)
 {

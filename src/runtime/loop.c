@@ -13,9 +13,9 @@
 #include "runtime/loop_impl.h"
 
 enum {
-    LOOP_ROUNDS = 4,                /* of work begetting work, before sockets get their turn again */
-    LOOP_SLOW_TURN_US = 20 * 1000,  /* architecture invariant 6 */
-    LOOP_LEAVE_US = 1000 * 1000,    /* what handles get to close after loop_stop_all */
+    LOOP_ROUNDS = 4,               /* of work begetting work, before sockets get their turn again */
+    LOOP_SLOW_TURN_US = 20 * 1000, /* architecture invariant 6 */
+    LOOP_LEAVE_US = 1000 * 1000,   /* what handles get to close after loop_stop_all */
     LOOP_LOG_EVERY_US = 1000 * 1000,
 };
 
@@ -58,7 +58,7 @@ int64_t loop_now_us(void)
     return here && here->turn_us != 0 ? here->turn_us : clock_mono_us();
 }
 
-/* ---- calls ---------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static void calls_add(struct loop_calls *c, void (*fn)(void *), void *arg)
 {
@@ -198,7 +198,7 @@ static bool tasks_run(struct loop *l)
     return true;
 }
 
-/* ---- a turn --------------------------------------------------------------------------------- */
+/* ---- a turn ---------------------------------------------------------------------------------- */
 
 static bool work_run(struct loop *l)
 {
@@ -223,8 +223,8 @@ static void turn_say_slow(struct loop *l, int64_t took, int64_t now)
     if (now - l->logged_us < LOOP_LOG_EVERY_US)
         return;
     l->logged_us = now;
-    log_say(LOG_WARN, "loop.slow_turn", "loop %u: a turn of %lld ms; longest: %s, %lld ms", l->index,
-            (long long)(took / 1000), l->culprit ? l->culprit : "callback",
+    log_say(LOG_WARN, "loop.slow_turn", "loop %u: a turn of %lld ms; longest: %s, %lld ms",
+            l->index, (long long)(took / 1000), l->culprit ? l->culprit : "callback",
             (long long)((l->culprit ? l->culprit_us : took) / 1000));
 }
 
@@ -289,7 +289,7 @@ struct loop_stats loop_stats_take(struct loop *l)
     };
 }
 
-/* ---- life ----------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static bool loop_open(struct loop *l, unsigned index, struct err *e)
 {

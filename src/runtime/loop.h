@@ -16,9 +16,12 @@ enum { LOOP_MAX = 64 };
 
 /* Creates n loops (1..LOOP_MAX), not running yet. Once a process. */
 MUST_CHECK bool loop_create_all(unsigned n, struct err *e);
-/* Starts threads for loops 1..n-1 and runs loop 0 here until loop_stop_all; then joins and frees. */
+/* Starts threads for loops 1..n-1, runs loop 0 here until loop_stop_all; then joins and frees. */
 void loop_run_all(void);
-/* From any thread: every loop leaves once the handles it still holds are closed or 1 s has passed. */
+/*
+ * From any thread: every loop leaves once its sockets and watches are closed and its fibers have
+ * ended, or 1 s has passed. What then still waits is abandoned; a later loop_post does nothing.
+ */
 void loop_stop_all(void);
 
 unsigned loop_count(void);

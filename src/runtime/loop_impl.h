@@ -65,11 +65,11 @@ struct fiber_sched {
     struct fiber *current;
     struct fiber_switch main; /* the loop's own stack while a fiber runs */
     struct list runnable, pooled;
-    struct list all;        /* every fiber that has a stack, for debuggers and leak checkers */
-    unsigned alive;         /* started, not ended */
+    struct list all; /* every fiber that has a stack, for debuggers and leak checkers */
+    unsigned alive;  /* started, not ended */
     unsigned pooled_count;
-    unsigned pooled_least;  /* fewest since the last sweep: that many were not needed */
-    unsigned pooled_used;   /* returned since the last sweep, so perhaps deep */
+    unsigned pooled_least; /* fewest since the last sweep: that many were not needed */
+    unsigned pooled_used;  /* returned since the last sweep, so perhaps deep */
     struct timer sweep;
     void *asan_fake;
     const void *asan_bottom;
@@ -90,7 +90,7 @@ struct loop {
        scheduled away while it held one would stop the loop. */
     _Atomic(struct loop_mail *) mail; /* newest first */
     atomic_uint posting;              /* threads inside loop_post_try */
-    atomic_bool sleeping; /* the loop polls, or is about to: who posts must wake it */
+    atomic_bool sleeping;             /* the loop polls, or is about to: who posts must wake it */
 
     struct loop_calls deferred, deferred_taken;
     struct list tasks;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "loop.c"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 enum { SENDERS = 4, POSTS = 20000 };
 
@@ -97,7 +97,7 @@ static void test_wakes_sleeper(void **state)
     assert_true(clock_mono_us() - begin < 20 * CLOCK_S);
 }
 
-/* ---- deferred work runs in the same turn, also what begets more, and never starves posts ------ */
+/* ---- deferred work runs in the same turn, also what begets more, and never starves posts ----- */
 
 static unsigned defers;
 static int64_t turn_of_defer;
@@ -183,7 +183,7 @@ static void test_slow_turn(void **state)
     loop_run_all();
 }
 
-/* ---- stopping: at once when nothing is held, after a second otherwise ------------------------- */
+/* ---- stopping: at once when nothing is held, after a second otherwise ------------------------ */
 
 static void hold(void *arg)
 {
@@ -231,9 +231,9 @@ static void test_post_after_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_posts),     cmocka_unit_test(test_wakes_sleeper),
-        cmocka_unit_test(test_defer),     cmocka_unit_test(test_slow_turn),
-        cmocka_unit_test(test_stop),      cmocka_unit_test(test_post_after_end),
+        cmocka_unit_test(test_posts), cmocka_unit_test(test_wakes_sleeper),
+        cmocka_unit_test(test_defer), cmocka_unit_test(test_slow_turn),
+        cmocka_unit_test(test_stop),  cmocka_unit_test(test_post_after_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

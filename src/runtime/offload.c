@@ -12,9 +12,10 @@
 #include "runtime/loop_impl.h"
 
 /*
- * Who touches what: `next` belongs to the pool's lock; `waiter` and `state` to the home loop; `home`
- * is set before the job is queued. A thread gives a job back by posting it home, where it is found
- * either with its fiber or abandoned, so that a late fiber and a finishing thread cannot race.
+ * Who touches what: `next` belongs to the pool's lock; `waiter` and `state` to the home loop;
+ * `home` is set before the job is queued. A thread gives a job back by posting it home, where it
+ * is found either with its fiber or abandoned, so that a late fiber and a finishing thread cannot
+ * race.
  */
 enum { JOB_WAITING, JOB_RAN, JOB_LOST };
 
@@ -37,7 +38,7 @@ struct offload_pool {
     struct offload_thread threads[];
 };
 
-/* ---- threads -------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 static void job_home(void *arg)
 {
@@ -142,7 +143,7 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* ---- queueing ------------------------------------------------------------------------------- */
+/* ---- queueing -------------------------------------------------------------------------------- */
 
 /* Expected microseconds until a job queued now would begin; 0 when a thread is free. */
 static int64_t queue_wait_us(const struct offload_pool *p)
@@ -248,7 +249,7 @@ struct offload_stats offload_stats(struct offload_pool *p)
     return s;
 }
 
-/* ---- life ----------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 bool offload_open(const struct offload_config *c, struct offload_pool **out, struct err *e)
 {

@@ -13,17 +13,18 @@
 struct offload_pool;
 
 struct offload_config {
-    const char *name;       /* thread name and metrics label, static */
+    const char *name; /* thread name and metrics label, static */
     unsigned threads;
-    unsigned queue_max;     /* jobs waiting, beyond it offload_run refuses at once */
-    int nice;               /* 0..19, added to the threads' nice value */
-    void (*idle)(void);     /* on a thread that has had no job for idle_ms; may be NULL */
+    unsigned queue_max; /* jobs waiting, beyond it offload_run refuses at once */
+    int nice;           /* 0..19, added to the threads' nice value */
+    void (*idle)(void); /* on a thread that has had no job for idle_ms; may be NULL */
     int idle_ms;
-    int64_t max_wait_us;    /* refuse early when the queue would take longer than this (by the measured
+    int64_t max_wait_us; /* refuse early when the queue would take longer than this (by the measured
                                mean job time); 0: only queue_max counts */
 };
 
-MUST_CHECK bool offload_open(const struct offload_config *c, struct offload_pool **out, struct err *e);
+MUST_CHECK bool offload_open(const struct offload_config *c, struct offload_pool **out,
+                             struct err *e);
 /*
  * Finishes what is queued within timeout_ms, gives the rest back (429), then joins. Nobody may
  * queue any more, so after the loops have ended or stopped taking requests.
@@ -51,7 +52,10 @@ struct offload_job {
  * once, full or too long a wait), 504 "request_timeout" or 499 "client_gone".
  */
 MUST_CHECK bool offload_run(struct offload_pool *p, struct offload_job *job, struct err *e);
-/* From any thread, nobody waits: run() and drop() are both called on the pool's thread. False when full. */
+/*
+ * From any thread, nobody waits: run() and drop() are both called on the pool's thread. False when
+ * full: the block is then still the caller's.
+ */
 bool offload_detach(struct offload_pool *p, struct offload_job *job);
 
 struct offload_stats {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "offload.c"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 /*
  * A job that a test holds on its thread until the gate opens, so that nothing depends on how long
@@ -87,7 +87,8 @@ static void run(void (*fn)(void *), struct offload_config c)
     struct err e;
     main_fn = fn;
     gate_set(false);
-    atomic_store(&begun, 0), atomic_store(&ran, 0), atomic_store(&dropped, 0), atomic_store(&idled, 0);
+    atomic_store(&begun, 0), atomic_store(&ran, 0), atomic_store(&dropped, 0),
+        atomic_store(&idled, 0);
     c.name = "test";
     assert_true(loop_create_all(2, &e));
     assert_true(offload_open(&c, &pool, &e));
@@ -119,7 +120,7 @@ static void wait_all(void)
         fiber_park(FIBER_NEVER);
 }
 
-/* ---- results come home ------------------------------------------------------------------------ */
+/* ---- results come home ----------------------------------------------------------------------- */
 
 static void use_one(void *arg)
 {
@@ -156,7 +157,7 @@ static void results(void **state)
     run(many_main, (struct offload_config){.threads = 3, .queue_max = 1000, .nice = 1});
 }
 
-/* ---- late and cancelled: while queued, while running --------------------------------------------- */
+/* ---- late and cancelled: while queued, while running ----------------------------------------- */
 
 static struct fiber *cancelled_fiber;
 
@@ -201,7 +202,7 @@ static void late(void **state)
     run(late_main, (struct offload_config){.threads = 1, .queue_max = 10});
 }
 
-/* ---- full ---------------------------------------------------------------------------------------- */
+/* ---- full ------------------------------------------------------------------------------------ */
 
 static void refused_now(void)
 {
@@ -252,7 +253,7 @@ static void full(void **state)
     run(full_main, (struct offload_config){.threads = 2, .queue_max = 2});
 }
 
-/* ---- too long a wait, by the mean; never when a thread is free -------------------------------------- */
+/* ---- too long a wait, by the mean; never when a thread is free ------------------------------- */
 
 static void use_slow(void *arg)
 {
@@ -284,10 +285,11 @@ static void wait_main(void *arg)
 static void long_wait(void **state)
 {
     (void)state;
-    run(wait_main, (struct offload_config){.threads = 1, .queue_max = 100, .max_wait_us = 10 * CLOCK_MS});
+    run(wait_main,
+        (struct offload_config){.threads = 1, .queue_max = 100, .max_wait_us = 10 * CLOCK_MS});
 }
 
-/* ---- detached, idle, closing --------------------------------------------------------------------------- */
+/* ---- detached, idle, closing ----------------------------------------------------------------- */
 
 static void detach_main(void *arg)
 {
@@ -308,7 +310,8 @@ static void detach_main(void *arg)
 static void detached(void **state)
 {
     (void)state;
-    run(detach_main, (struct offload_config){.threads = 1, .queue_max = 4, .idle = idle, .idle_ms = 5});
+    run(detach_main,
+        (struct offload_config){.threads = 1, .queue_max = 4, .idle = idle, .idle_ms = 5});
 }
 
 static struct offload_pool *closing;
@@ -359,7 +362,7 @@ static void closes(void **state)
     run(close_main, (struct offload_config){.threads = 1, .queue_max = 4});
 }
 
-/* ---- finishing and giving up at the same time, many times (for TSan) ------------------------------------- */
+/* ---- finishing and giving up at the same time, many times (for TSan) ------------------------- */
 
 static void racer(void *arg)
 {

@@ -3,7 +3,7 @@
 #ifndef RUNTIME_SIGNAL_H
 #define RUNTIME_SIGNAL_H
 
-/* fn runs on loop 0 in a callback; replaces the former handler of that signal. Before loop_run_all. */
+/* fn runs on loop 0 in a callback and replaces the former handler. Before loop_run_all. */
 void signal_handle(int signo, void (*fn)(void *ctx), void *ctx);
 
 #endif

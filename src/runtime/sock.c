@@ -17,10 +17,10 @@
 #include "runtime/sock_impl.h"
 
 enum {
-    SOCK_SCRATCH_BYTES = 64 * 1024,   /* what one read takes at most beyond the input's own room */
+    SOCK_SCRATCH_BYTES = 64 * 1024,    /* what one read takes at most beyond the input's own room */
     SOCK_READ_TURN_BYTES = 256 * 1024, /* of one connection, then the others have their turn */
     SOCK_WRITE_TURN_BYTES = 1024 * 1024,
-    SOCK_IOV_MAX = 16,                /* pieces of one system call */
+    SOCK_IOV_MAX = 16, /* pieces of one system call */
     SOCK_LINGER_US = 1000 * 1000,
     SOCK_RATE_WINDOW_US = 10 * 1000 * 1000,
 };
@@ -37,22 +37,22 @@ struct sock {
     void *ctx;
     struct fiber *writer; /* parked in a write */
     union sock_name peer;
-    int64_t rate_blocked_us;  /* time spent waiting for the peer in this window */
-    uint64_t rate_bytes;      /* and what it took meanwhile */
-    bool readable : 1;        /* the kernel may hold input: edges are told once */
-    bool hung : 1;            /* FIN or reset seen: read on to the end even after a short read */
-    bool failed : 1;          /* the kernel reported an error */
+    int64_t rate_blocked_us; /* time spent waiting for the peer in this window */
+    uint64_t rate_bytes;     /* and what it took meanwhile */
+    bool readable : 1;       /* the kernel may hold input: edges are told once */
+    bool hung : 1;           /* FIN or reset seen: read on to the end even after a short read */
+    bool failed : 1;         /* the kernel reported an error */
     bool paused : 1;
-    bool ended : 1;           /* SOCK_EOF was told */
-    bool lost : 1;            /* SOCK_ERROR was told */
-    bool broken : 1;          /* a write failed or stopped in the middle */
+    bool ended : 1;  /* SOCK_EOF was told */
+    bool lost : 1;   /* SOCK_ERROR was told */
+    bool broken : 1; /* a write failed or stopped in the middle */
     bool lingering : 1;
     bool closed : 1;
 };
 
 static void sock_run_task(struct loop_task *t);
 
-/* ---- reading -------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 enum fill { FILL_DRAINED, FILL_MORE, FILL_FULL, FILL_EOF, FILL_ERROR };
 
@@ -270,7 +270,7 @@ void sock_resume(struct sock *s)
         loop_task_add(s->loop, &s->task);
 }
 
-/* ---- writing -------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static bool sock_break(struct sock *s, struct err *e, const char *what, int error)
 {
@@ -362,7 +362,8 @@ static int sock_gather(const struct str *pieces, unsigned n, unsigned at, size_t
     return count;
 }
 
-static void sock_advance(const struct str *pieces, unsigned n, unsigned *at, size_t *skip, size_t by)
+static void sock_advance(const struct str *pieces, unsigned n, unsigned *at, size_t *skip,
+                         size_t by)
 {
     *skip += by;
     while (*at < n && *skip >= pieces[*at].n) {
@@ -371,7 +372,8 @@ static void sock_advance(const struct str *pieces, unsigned n, unsigned *at, siz
     }
 }
 
-bool sock_write(struct sock *s, const struct str *pieces, unsigned n, unsigned min_rate_bps, struct err *e)
+bool sock_write(struct sock *s, const struct str *pieces, unsigned n, unsigned min_rate_bps,
+                struct err *e)
 {
     BUG(s->writer || !fiber_current());
     if (s->broken)
@@ -390,7 +392,8 @@ bool sock_write(struct sock *s, const struct str *pieces, unsigned n, unsigned m
     return true;
 }
 
-bool sock_sendfile(struct sock *s, int fd, int64_t offset, int64_t length, unsigned min_rate_bps, struct err *e)
+bool sock_sendfile(struct sock *s, int fd, int64_t offset, int64_t length, unsigned min_rate_bps,
+                   struct err *e)
 {
     BUG(s->writer || !fiber_current());
     if (s->broken)
@@ -427,7 +430,7 @@ void sock_shutdown(struct sock *s)
     shutdown(s->watch.fd, SHUT_WR);
 }
 
-/* ---- life ----------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct sock_addr sock_name_text(const union sock_name *n)
 {

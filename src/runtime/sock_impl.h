@@ -19,7 +19,7 @@ union sock_name {
 /* An IPv4 peer of a dual-stack listener ("::ffff:1.2.3.4") is given as IPv4. */
 struct sock_addr sock_name_text(const union sock_name *n);
 
-/* On any thread; then either sock_adopt on the loop that shall own it, or sock_destroy_unadopted. */
+/* On any thread; then sock_adopt on the loop that shall own it, or sock_destroy_unadopted. */
 struct sock *sock_new(int fd, const union sock_name *peer, struct sock_listener *listener);
 /* False when the kernel refused to watch it; s is gone then. */
 bool sock_adopt(struct sock *s);

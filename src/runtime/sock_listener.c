@@ -11,8 +11,8 @@
 #include "runtime/sock_impl.h"
 
 enum {
-    LISTENER_MAX = 8,            /* open at once: requests, administration, and room for tests */
-    LISTENER_BATCH = 64,         /* accepted in one go, then the others have their turn */
+    LISTENER_MAX = 8,               /* open at once: requests, administration, and room for tests */
+    LISTENER_BATCH = 64,            /* accepted in one go, then the others have their turn */
     LISTENER_RETRY_US = 100 * 1000, /* out of descriptors: try again */
 };
 
@@ -31,7 +31,7 @@ struct sock_listener {
 /* Static: a connection may outlive its listener. A slot is reused when the last is gone. */
 static struct sock_listener listeners[LISTENER_MAX];
 
-/* ---- addresses ------------------------------------------------------------------------------ */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 static bool address_invalid(struct str host_port, const char *why, struct err *e)
 {
@@ -65,12 +65,15 @@ static bool address_split(struct str hp, char host[256], char port[8], struct er
     return true;
 }
 
-static bool address_resolve(struct str host_port, union sock_name *out, socklen_t *len, struct err *e)
+static bool address_resolve(struct str host_port, union sock_name *out, socklen_t *len,
+                            struct err *e)
 {
     char host[256], port[8];
     if (!address_split(host_port, host, port, e))
         return false;
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                             .ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *list = NULL;
     int rc = getaddrinfo(host, port, &hints, &list);
     if (rc != 0 || !list)
@@ -92,16 +95,18 @@ static bool address_resolve(struct str host_port, union sock_name *out, socklen_
 static bool bind_failed(struct str host_port, int error, struct err *e)
 {
     if (error == EADDRINUSE)
-        return err_set(e, 500, "address_in_use", "%.*s is in use by another program", STR_ARG(host_port));
+        return err_set(e, 500, "address_in_use", "%.*s is in use by another program",
+                       STR_ARG(host_port));
     if (error == EACCES || error == EPERM)
-        return err_set(e, 500, "address_forbidden", "%.*s needs root: take a port from 1024 on", STR_ARG(host_port));
+        return err_set(e, 500, "address_forbidden", "%.*s needs root: take a port from 1024 on",
+                       STR_ARG(host_port));
     if (error == EADDRNOTAVAIL || error == EAFNOSUPPORT)
         return address_invalid(host_port, "this machine does not have it", e);
     err_set(e, 500, "address_invalid", "listening on %.*s failed", STR_ARG(host_port));
     return err_detail(e, "%s", strerror(error));
 }
 
-/* ---- accepting, on loop 0 ------------------------------------------------------------------- */
+/* ---- accepting, on loop 0 -------------------------------------------------------------------- */
 
 static void listener_adopt(void *arg)
 {
@@ -177,7 +182,7 @@ static bool listener_accept_one(struct sock_listener *l)
     if (errno == EAGAIN)
         return false;
     if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO || errno == EPERM)
-        return true; /* that connection's own trouble */
+        return true;          /* that connection's own trouble */
     listener_watch(l, false); /* out of descriptors or memory: the connection waits in the kernel */
     timer_arm(&l->retry, loop_now_us() + LISTENER_RETRY_US, listener_on_retry);
     return false;
@@ -212,7 +217,7 @@ void sock_listener_gone(struct sock_listener *l, struct loop *on)
         loop_post(loop_at(0), listener_go_on, l);
 }
 
-/* ---- life ----------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static struct sock_listener *listener_slot(void)
 {
@@ -245,7 +250,8 @@ static int listener_bind(const union sock_name *name, socklen_t len, int backlog
     return -1;
 }
 
-bool sock_listener_open(struct str host_port, int backlog, struct sock_listener **out, struct err *e)
+bool sock_listener_open(struct str host_port, int backlog, struct sock_listener **out,
+                        struct err *e)
 {
     union sock_name name = {0};
     socklen_t len = 0;

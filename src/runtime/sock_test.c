@@ -2,6 +2,7 @@
 /* Real sockets over loopback: the server on two loops, each test's client a blocking thread. */
 #include "sock.c"
 
+#include <cmocka.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
@@ -9,9 +10,8 @@
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <cmocka.h>
 
-/* ---- the server ------------------------------------------------------------------------------- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 struct conn {
     struct sock *s;
@@ -87,7 +87,8 @@ static void run(const struct server *srv, void (*client)(void))
     assert_true(sock_listener_open(S("127.0.0.1:0"), 128, &listener, &e));
     port = sock_listener_addr(listener).port;
     assert_true(port > 0);
-    sock_listener_start(listener, srv->max_connections ? srv->max_connections : 1000, conn_accept, NULL);
+    sock_listener_start(listener, srv->max_connections ? srv->max_connections : 1000, conn_accept,
+                        NULL);
     pthread_t t;
     pthread_create(&t, NULL, client_main, &client);
     loop_run_all();
@@ -95,12 +96,13 @@ static void run(const struct server *srv, void (*client)(void))
     assert_int_equal(sock_open_count(), 0);
 }
 
-/* ---- the client, on a thread of its own: BUG() where cmocka's asserts may not be used ------------- */
+/* ---- the client, on a thread of its own: BUG() where cmocka's asserts may not be used -------- */
 
 static int dial(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)port),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct timeval limit = {.tv_sec = 20};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -149,7 +151,7 @@ static void reset_and_close(int fd)
     close(fd);
 }
 
-/* ---- echo, on both loops, with half-closed clients -------------------------------------------------- */
+/* ---- echo, on both loops, with half-closed clients ------------------------------------------- */
 
 static void echo_fiber(void *arg)
 {
@@ -205,7 +207,7 @@ static void echoes(void **state)
     assert_int_equal(atomic_load(&accepted[1]), 20);
 }
 
-/* ---- large writes and files to a slow reader ---------------------------------------------------------- */
+/* ---- large writes and files to a slow reader ------------------------------------------------- */
 
 enum { LARGE = 24 * 1024 * 1024 };
 static char *large;
@@ -273,7 +275,7 @@ static void writes_large(void **state)
     run(&(struct server){.on_event = large_event}, large_client);
 }
 
-/* ---- clients that do not read: deadline, minimum rate, cancel, reset ------------------------------------ */
+/* ---- clients that do not read: deadline, minimum rate, cancel, reset ------------------------- */
 
 static struct conn *stuck;
 
@@ -351,7 +353,7 @@ static void stuck_writes(void **state)
     run(&(struct server){.on_event = stuck_event}, stuck_client);
 }
 
-/* ---- a full input, pausing, and what is told meanwhile ---------------------------------------------------- */
+/* ---- a full input, pausing, and what is told meanwhile --------------------------------------- */
 
 static void resume_later(struct timer *t);
 static struct timer resume_timer;
@@ -441,7 +443,7 @@ static void told_while_paused(void **state)
     run(&(struct server){.on_event = paused_event}, paused_client);
 }
 
-/* ---- closing: with what the client still sends, in its own callback, at once -------------------------------- */
+/* ---- closing: with what the client still sends, in its own callback, at once ----------------- */
 
 static void refuse_event(struct conn *c, enum sock_event ev)
 {
@@ -509,7 +511,7 @@ static void closes_at_once(void **state)
     run(&(struct server){.on_event = refuse_event, .on_open = open_close}, open_close_client);
 }
 
-/* ---- limits --------------------------------------------------------------------------------------------------- */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 static void greet(struct conn *c)
 {
@@ -542,7 +544,8 @@ static void max_client(void)
 static void max_connections(void **state)
 {
     (void)state;
-    run(&(struct server){.on_event = close_event, .on_open = greet, .max_connections = 3}, max_client);
+    run(&(struct server){.on_event = close_event, .on_open = greet, .max_connections = 3},
+        max_client);
 }
 
 static void emfile_client(void)
@@ -554,7 +557,8 @@ static void emfile_client(void)
         fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     low = (struct rlimit){(rlim_t)fd[4] + 1, old.rlim_max};
     setrlimit(RLIMIT_NOFILE, &low); /* the server can open nothing more */
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)port),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     for (int i = 0; i < 5; i++)
         BUG(connect(fd[i], (struct sockaddr *)&a, sizeof(a)) != 0);
@@ -573,7 +577,7 @@ static void out_of_descriptors(void **state)
     run(&(struct server){.on_event = close_event, .on_open = greet}, emfile_client);
 }
 
-/* ---- closing the listener: what the kernel has queued is served, then nobody is let in ------------------------- */
+/* ---- closing the listener: what the kernel has queued is served, then nobody is let in ------- */
 
 static atomic_bool loop_held;
 static int queued[5];
@@ -603,7 +607,8 @@ static void drain_client(void)
     }
     await(&done, 1);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)port),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     BUG(connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0);
     close(fd);
@@ -612,10 +617,11 @@ static void drain_client(void)
 static void drains(void **state)
 {
     (void)state;
-    run(&(struct server){.on_event = close_event, .on_open = greet, .max_connections = 2}, drain_client);
+    run(&(struct server){.on_event = close_event, .on_open = greet, .max_connections = 2},
+        drain_client);
 }
 
-/* ---- addresses ---------------------------------------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 static void refused(struct str host_port, const char *code)
 {
