@@ -103,6 +103,8 @@ static const char *reason(enum json_error_code code)
 static bool tree_load(struct str text, json_t **out, struct err *e)
 {
     json_error_t je;
+    if (text.n && memchr(text.p, '\0', text.n)) /* jansson takes one behind a literal for the end */
+        return err_set(e, 400, "bad_json", "Invalid JSON: NUL character");
     if (depth_of(text) > JSON_TREE_DEPTH)
         return err_set(e, 400, "bad_json", "Invalid JSON: nested deeper than %d", JSON_TREE_DEPTH);
     pthread_once(&jansson_ready, jansson_setup);
