@@ -99,10 +99,10 @@ static bool request_id_valid(struct str s)
 
 void trace_request_id(struct str theirs, char out[129])
 {
-    struct uuid ours;
     if (!request_id_valid(theirs)) {
-        ours = uuid_v7();
-        theirs = uuid_str(&ours);
+        struct uuid ours = uuid_v7();
+        memcpy(out, ours.text, sizeof(ours.text));
+        return;
     }
     memcpy(out, theirs.p, theirs.n);
     out[theirs.n] = '\0';

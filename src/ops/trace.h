@@ -6,8 +6,8 @@
 #include "base/str.h"
 
 struct trace {
-    char trace_id[33]; /* 32 lower-case hex */
-    char span_id[17];  /* ours */
+    char trace_id[33];  /* 32 lower-case hex */
+    char span_id[17];   /* ours */
     char parent_id[17]; /* theirs or "" */
     bool sampled;
 };
