@@ -2,7 +2,6 @@
 /* Real sockets over loopback: the server on two loops, each test's client a blocking thread. */
 #include "sock.c"
 
-#include <cmocka.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
@@ -10,6 +9,8 @@
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+
+#include <cmocka.h>
 
 /* ---- the server ------------------------------------------------------------------------------ */
 
