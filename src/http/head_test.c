@@ -308,6 +308,20 @@ static void test_nul(void **state)
     assert_int_equal(e.status, 400);
 }
 
+/* The fast look at values and the table agree on every byte at every place. */
+static void test_value_bytes(void **state)
+{
+    (void)state;
+    for (int c = 0; c < 256; c++)
+        for (size_t n = 1; n < 20; n++)
+            for (size_t at = 0; at < n; at++) {
+                char text[20];
+                memset(text, 'a' + (int)at, n);
+                text[at] = (char)c;
+                assert_int_equal(all_value(str_of(text, n)), all(str_of(text, n), VALUE));
+            }
+}
+
 /* What comes behind the first fault is still read: the answer needs Origin. */
 static void test_partial(void **state)
 {
@@ -343,7 +357,7 @@ int main(void)
         cmocka_unit_test(test_keep_alive), cmocka_unit_test(test_incremental),
         cmocka_unit_test(test_limits),     cmocka_unit_test(test_field_count),
         cmocka_unit_test(test_nul),        cmocka_unit_test(test_partial),
-        cmocka_unit_test(test_rebase),
+        cmocka_unit_test(test_rebase),     cmocka_unit_test(test_value_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

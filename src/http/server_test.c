@@ -237,10 +237,16 @@ static int group_begin(void **state)
     return pthread_create(&server_thread, NULL, run, NULL);
 }
 
+static void stop(void *arg)
+{
+    (void)arg;
+    loop_stop_all();
+}
+
 static int group_end(void **state)
 {
     (void)state;
-    loop_stop_all();
+    loop_post(loop_at(0), stop, NULL);
     pthread_join(server_thread, NULL);
     file_pool_close();
     for (int i = 0; i < SERVERS; i++)
