@@ -51,12 +51,10 @@ BEGIN
     -- authenticator may become the three request roles and nothing else: SQL that a request reaches
     -- can switch to every role that the login is a member of.
     FOR r IN
-        SELECT api.name, m.member
-        FROM (VALUES ('anon'), ('authenticated'), ('service_role')) AS api(name),
-             (VALUES ('authenticator'), ('postgres')) AS m(member)
-        WHERE EXISTS (SELECT FROM pg_roles WHERE rolname = m.member AND NOT rolsuper)
-          AND m.member <> current_user
-          AND NOT pg_has_role(m.member, api.name, 'MEMBER')
+        SELECT api.name, m.rolname AS member
+        FROM (VALUES ('anon'), ('authenticated'), ('service_role')) AS api(name), pg_roles m
+        WHERE m.rolname IN ('authenticator', 'postgres') AND NOT m.rolsuper
+          AND m.rolname <> current_user AND NOT pg_has_role(m.oid, api.name, 'MEMBER')
     LOOP
         BEGIN
             EXECUTE format('GRANT %I TO %I', r.name, r.member);
@@ -110,10 +108,9 @@ BEGIN
 
     -- Databases that took CONNECT from PUBLIC.
     FOR r IN
-        SELECT * FROM (VALUES ('authenticator'), ('postgres'), ('supabase_auth_admin'),
-            ('supabase_storage_admin')) AS v(name)
-        WHERE EXISTS (SELECT FROM pg_roles WHERE rolname = v.name)
-          AND NOT has_database_privilege(v.name, current_database(), 'CONNECT')
+        SELECT rolname AS name FROM pg_roles
+        WHERE rolname IN ('authenticator', 'postgres', 'supabase_auth_admin', 'supabase_storage_admin')
+          AND NOT has_database_privilege(oid, current_database(), 'CONNECT')
     LOOP
         BEGIN
             EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), r.name);

@@ -756,10 +756,12 @@ BEGIN
     PERFORM pg_temp.check_that('reading what is not there',
         basalt.profile_read('public."Check App"', bob) IS NULL);
 
+    -- PostgreSQL 16 made to_regclass() return NULL for what is no name.
+    PERFORM pg_temp.check_that('SQL in the table name', pg_temp.outcome('supabase_auth_admin',
+        format(call, 'public.check_app; DROP TABLE public.check_app', ann, '{}')) IN ('42602', '42P01'));
     FOR c IN SELECT * FROM (VALUES
         ('public.check_none', '{"name":"x"}',                          '42P01', 'no such table'),
         ('nowhere.check_app', '{"name":"x"}',                          '42P01', 'no such schema'),
-        ('public.check_app; DROP TABLE public.check_app', '{}',        '42602', 'not a name'),
         ('public.check_app', '{"is_admin":true}',                      '42703', 'no such column'),
         ('public.check_app', '{"name\" = ''x'', \"score":1}',          '42703', 'SQL in a field name'),
         ('public.check_app', '{"id":"00000000-0000-4000-8000-0000000000ff"}', '42501', 'the key as a field'),
