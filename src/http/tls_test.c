@@ -9,35 +9,11 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
+
+#include "http/test_cert.h"
 
 static char folder[] = "/tmp/tls_test.XXXXXX";
 static char cert_a[64], key_a[64], cert_b[64], key_b[64];
-
-static void write_pair(const char *cert, const char *key, const char *name)
-{
-    EVP_PKEY *pair = EVP_EC_gen("P-256");
-    X509 *x = X509_new();
-    X509_NAME *subject = X509_get_subject_name(x);
-    X509_set_version(x, X509_VERSION_3);
-    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x), -60);
-    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-    X509_set_pubkey(x, pair);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
-    X509_set_issuer_name(x, subject);
-    assert_true(X509_sign(x, pair, EVP_sha256()) > 0);
-    FILE *f = fopen(cert, "we");
-    assert_int_equal(PEM_write_X509(f, x), 1);
-    fclose(f);
-    f = fopen(key, "we");
-    assert_int_equal(PEM_write_PrivateKey(f, pair, NULL, NULL, 0, NULL, NULL), 1);
-    fclose(f);
-    X509_free(x);
-    EVP_PKEY_free(pair);
-}
 
 static int make_files(void **state)
 {
@@ -47,8 +23,8 @@ static int make_files(void **state)
     snprintf(key_a, sizeof(key_a), "%s/a.key", folder);
     snprintf(cert_b, sizeof(cert_b), "%s/b.crt", folder);
     snprintf(key_b, sizeof(key_b), "%s/b.key", folder);
-    write_pair(cert_a, key_a, "a.example");
-    write_pair(cert_b, key_b, "b.example");
+    test_cert_write(cert_a, key_a, "a.example");
+    test_cert_write(cert_b, key_b, "b.example");
     return 0;
 }
 
