@@ -571,6 +571,7 @@ $later$;
 DO $columns$
 DECLARE
     c record;
+    lacking text[] := '{}';
 BEGIN
     FOR c IN
         SELECT v.* FROM (VALUES
@@ -604,10 +605,18 @@ BEGIN
     LOOP
         BEGIN
             EXECUTE format('ALTER TABLE auth.%I ADD COLUMN %I %s', c.tab, c.col, c.definition);
-        EXCEPTION WHEN insufficient_privilege OR undefined_table THEN
-            RAISE NOTICE 'column auth.%.% is missing: %', c.tab, c.col, SQLERRM;
+        EXCEPTION
+            WHEN undefined_table THEN
+                NULL; -- said above
+            WHEN insufficient_privilege THEN
+                lacking := lacking || format('%s.%s', c.tab, c.col);
         END;
     END LOOP;
+    IF lacking <> '{}' THEN
+        RAISE EXCEPTION 'schema auth lacks columns that only its owner can add: %',
+                array_to_string(lacking, ', ')
+            USING HINT = 'Migrate as supabase_admin, or let Supabase Auth migrate this database first.';
+    END IF;
 END
 $columns$;
 
