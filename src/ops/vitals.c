@@ -65,6 +65,28 @@ static int64_t log_losses(void *ctx)
     return (int64_t)log_dropped();
 }
 
+/* Of all loops so far, as of the last reading of the longest turn, which takes both. */
+static _Atomic int64_t slow_turns;
+
+static int64_t turn_max_us(void *ctx)
+{
+    int64_t longest = 0;
+    (void)ctx;
+    for (unsigned i = 0; i < loop_count(); i++) {
+        struct loop_stats s = loop_stats_take(loop_at(i));
+        if (s.longest_turn_us > longest)
+            longest = s.longest_turn_us;
+        slow_turns += (int64_t)s.slow_turns;
+    }
+    return longest;
+}
+
+static int64_t turns_slow(void *ctx)
+{
+    (void)ctx;
+    return slow_turns;
+}
+
 /* Ticks since boot, placed on the wall clock as it is now. */
 static int64_t started_us(void)
 {
@@ -81,6 +103,8 @@ void vitals_register(void)
     metrics_gauge_fn(METRIC_process_cpu, 0, cpu_us, NULL);
     metrics_gauge_fn(METRIC_process_fds, 0, open_fds, NULL);
     metrics_gauge_fn(METRIC_log_dropped, 0, log_losses, NULL);
+    metrics_gauge_fn(METRIC_loop_turn_max, 0, turn_max_us, NULL);
+    metrics_gauge_fn(METRIC_loop_slow_turns, 0, turns_slow, NULL);
     metrics_set(METRIC_process_start, 0, started_us());
     metrics_set(METRIC_build_info, 0, 1);
 }
