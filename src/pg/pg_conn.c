@@ -152,11 +152,14 @@ static void settle_prepared(struct pg_conn *c)
     }
 }
 
-/* Nobody here listens, but an app's function may have asked for them. */
-static void drop_notifications(struct pg_conn *c)
+/* Where nobody listens an app's function may still have asked for them. */
+static void give_notifications(struct pg_conn *c)
 {
-    for (PGnotify *n; (n = PQnotifies(c->pg));)
+    for (PGnotify *n; (n = PQnotifies(c->pg));) {
+        if (c->on_notify)
+            c->on_notify(c, n);
         PQfreemem(n);
+    }
 }
 
 static void end(struct pg_conn *c)
@@ -166,7 +169,7 @@ static void end(struct pg_conn *c)
     c->busy = false;
     c->op_count = 0;
     if (!c->lost)
-        drop_notifications(c);
+        give_notifications(c);
     c->on_end(c);
 }
 
@@ -323,7 +326,7 @@ static void on_ready(void *ctx, int ready)
     if (c->lost || (c->busy && c->complete))
         end(c);
     else if (!c->busy)
-        drop_notifications(c);
+        give_notifications(c);
 }
 
 static struct pg_conn_op *push(struct pg_conn *c, enum pg_conn_op_kind kind, unsigned item,

@@ -42,6 +42,7 @@ struct pg_conn {
     PGconn *pg; /* NULL: closed */
     struct fdwatch *watch;
     void (*on_end)(struct pg_conn *); /* a flush has ended, or an idle connection has broken; in a callback */
+    void (*on_notify)(struct pg_conn *, const PGnotify *); /* NULL: dropped; set after pg_conn_attach */
     bool prepare;
     /* the flush under way or the last one */
     bool busy, writing;

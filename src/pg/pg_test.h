@@ -162,6 +162,25 @@ static inline int64_t test_pg_number(const char *sql)
     return v;
 }
 
+/* The postmaster and its children, which have sessions of their own. */
+static inline void test_pg_signal_all(int signo)
+{
+    char path[64], text[4096] = "";
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)test_pg.pid, (int)test_pg.pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    kill(test_pg.pid, signo);
+    struct str list = str_of(text, n > 0 ? (size_t)n : 0), one;
+    for (bool more = true; more;) {
+        int64_t pid;
+        more = str_cut(list, ' ', &one, &list);
+        if (str_to_i64(one, &pid) && pid > 1)
+            kill((pid_t)pid, signo);
+    }
+}
+
 /* Waits, as a fiber, for a condition; false after five seconds. */
 #define TEST_UNTIL(cond)                                                                           \
     ({                                                                                             \
