@@ -22,33 +22,33 @@ enum config_type {
 };
 
 struct config_row {
-    const char *name;       /* "listen": flag --listen, file key listen, environment BASALT_LISTEN */
+    const char *name; /* "listen": flag --listen, file key listen, environment BASALT_LISTEN */
     enum config_type type;
     size_t offset;
-    const char *fallback;   /* text of the default, parsed like any other; NULL: none */
-    int64_t min, max;       /* max 0: no upper bound */
+    const char *fallback; /* text of the default, parsed like any other; NULL: none */
+    int64_t min, max;     /* max 0: no upper bound */
     const char *choices;
-    const char *aliases;    /* environment names that mean the same, space separated: "DATABASE_URL GOTRUE_…" */
-    const char *group;      /* heading in the manual */
-    const char *help;       /* one sentence, with the unit */
+    const char *aliases; /* environment names that mean the same: "DATABASE_URL GOTRUE_…" */
+    const char *group;   /* heading in the manual */
+    const char *help;    /* one sentence, with the unit */
 };
 
 struct config_table {
     const struct config_row *rows;
     size_t count;
-    const char *env_prefix;   /* "BASALT_" */
+    const char *env_prefix; /* "BASALT_" */
 };
 
 /* Where each value came from, for doctor and --help: parallel to rows. */
 enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENV, CONFIG_ALIAS, CONFIG_FLAG };
 
 struct config_input {
-    int argc;                 /* flags: "--name value", "--name=value", "--flag" for booleans, "--no-flag" */
-    char **argv;              /* what follows the program's name (and the command) */
-    char **env;               /* environ */
-    const char *file;         /* basalt.conf path or NULL; missing is fine unless file_required */
+    int argc;         /* "--name value", "--name=value", "--flag" and "--no-flag" for booleans */
+    char **argv;      /* what follows the program's name (and the command) */
+    char **env;       /* environ */
+    const char *file; /* basalt.conf path or NULL; missing is fine unless file_required */
     bool file_required;
-    struct str file_bytes;    /* p set: the file's contents, and file is only its name in messages */
+    struct str file_bytes; /* p set: the file's contents, and file is only its name in messages */
 };
 
 /*
@@ -66,8 +66,9 @@ struct config_input {
  * where it came from (file and line, environment, flag) and what is accepted; the same setting given under
  * two environment names with different values, or twice in the file. No message holds a secret.
  */
-MUST_CHECK bool config_load(const struct config_table *t, const struct config_input *in, void *out, enum config_source *sources,
-                            struct arena *a, const char **rest, int *rest_n, struct err *e);
+MUST_CHECK bool config_load(const struct config_table *t, const struct config_input *in, void *out,
+                            enum config_source *sources, struct arena *a, const char **rest,
+                            int *rest_n, struct err *e);
 /* The manual: every row by group with default and aliases, for --help and docs (markdown when md). */
 void config_print_help(const struct config_table *t, bool md);
 /* The value as text for display: "(secret)" for secrets that are set. */

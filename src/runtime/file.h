@@ -25,7 +25,8 @@ MUST_CHECK bool file_write_at(int fd, struct str bytes, int64_t offset, struct e
  */
 void file_close(int fd);
 /* Reads up to n bytes into the arena; a short result is the end of the file. */
-MUST_CHECK bool file_read_at(int fd, size_t n, int64_t offset, struct arena *a, struct str *out, struct err *e);
+MUST_CHECK bool file_read_at(int fd, size_t n, int64_t offset, struct arena *a, struct str *out,
+                             struct err *e);
 
 /* Whole file, at most max bytes. e 404 "file_missing" when it does not exist. */
 MUST_CHECK bool file_now_read(const char *path, size_t max, struct buf *out, struct err *e);

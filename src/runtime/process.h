@@ -12,18 +12,19 @@
 #include "base/err.h"
 
 struct process_spec {
-    const char *const *argv;    /* NULL-terminated; argv[0] is an absolute path */
-    const char *const *env;     /* NULL-terminated additions "A=b"; the rest is PATH, LANG=C.UTF-8 */
-    const char *cwd;            /* NULL: / */
-    int out_fd;                 /* stdout and stderr; -1: /dev/null. process_run has its own */
-    bool new_session;           /* setsid: survives our terminal and our SIGKILL */
+    const char *const *argv; /* NULL-terminated; argv[0] is an absolute path */
+    const char *const *env;  /* NULL-terminated additions "A=b"; the rest is PATH, LANG=C.UTF-8 */
+    const char *cwd;         /* NULL: / */
+    int out_fd;              /* stdout and stderr; -1: /dev/null. process_run has its own */
+    bool new_session;        /* setsid: survives our terminal and our SIGKILL */
 };
 
 /* Starts and forgets (the child is reaped by nobody: it is the caller's to wait for). */
 MUST_CHECK bool process_spawn(const struct process_spec *s, pid_t *pid, struct err *e);
 /* Blocking, for start-up and the CLI: runs to the end, output (both streams, at most 64 KiB) into out;
  * killed after timeout_ms (e 504). exit_code 128+n for a signal. */
-MUST_CHECK bool process_run(const struct process_spec *s, int timeout_ms, struct buf *out, int *exit_code, struct err *e);
+MUST_CHECK bool process_run(const struct process_spec *s, int timeout_ms, struct buf *out,
+                            int *exit_code, struct err *e);
 
 /*
  * Waits at most timeout_ms (0: looks once) until a process, child or not, has ended. Blocking.
@@ -43,7 +44,8 @@ bool process_alive(pid_t pid, uint64_t start_time);
  * e: 404 "process_gone" when there is none (a child that ended and was not waited for is watched).
  */
 struct process_watch;
-MUST_CHECK bool process_watch_open(pid_t pid, void (*fn)(void *ctx), void *ctx, struct process_watch **out, struct err *e);
+MUST_CHECK bool process_watch_open(pid_t pid, void (*fn)(void *ctx), void *ctx,
+                                   struct process_watch **out, struct err *e);
 void process_watch_close(struct process_watch *w);
 
 /*
