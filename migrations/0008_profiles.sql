@@ -20,6 +20,9 @@ DECLARE
 BEGIN
     PERFORM set_config('row_security', 'off', true); -- an error rather than a hidden row
     BEGIN
+        IF pg_has_role('supabase_auth_admin', CASE WHEN v16 THEN 'SET' ELSE 'MEMBER' END) THEN
+            SET LOCAL ROLE supabase_auth_admin; -- who is sure to see auth.users
+        END IF;
         is_new := coalesce(current_setting('basalt.app_migrations', true), '') = ''
             AND NOT EXISTS (SELECT FROM auth.users)
             AND NOT EXISTS (SELECT FROM pg_class c
@@ -32,6 +35,7 @@ BEGIN
         is_new := false;
     END;
     PERFORM set_config('row_security', 'on', true);
+    EXECUTE format('SET LOCAL ROLE %I', me);
 
     IF EXISTS (SELECT FROM pg_roles p WHERE p.rolname = 'postgres'
                AND pg_has_role(p.oid, CASE WHEN v16 THEN 'SET' ELSE 'MEMBER' END)) THEN
