@@ -174,8 +174,8 @@ bool arena_extend(struct arena *a, void *p, size_t old_n, size_t n)
     size_t old_room = (old_n + REDZONE + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     char *start = p;
     if (REDZONE + old_n == 0 || start + old_room != a->next || n < old_n
-        || n - old_n > a->budget_bytes - a->used_bytes
-        || n > (size_t)(a->end - start) || (size_t)(a->end - start) - n < REDZONE + ALIGN)
+        || n - old_n > a->budget_bytes - a->used_bytes || n > (size_t)(a->end - start)
+        || (size_t)(a->end - start) - n < REDZONE + ALIGN)
         return false;
     a->next = start + ((n + REDZONE + ALIGN - 1) & ~(size_t)(ALIGN - 1));
     a->used_bytes += n - old_n;

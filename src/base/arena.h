@@ -43,6 +43,7 @@ struct str arena_str(struct arena *a, struct str s);
  */
 const char *arena_cstr(struct arena *a, struct str s);
 /* For messages of bounded length: never NULL. */
-struct str arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct str arena_printf(struct arena *a, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -45,7 +45,8 @@ static char *buf_move(struct buf *b, size_t cap)
 
 static bool buf_grow(struct buf *b, size_t need)
 {
-    size_t cap = b->cap < FIRST_CAP / 2 ? FIRST_CAP : b->cap * 2; /* cap ≤ max_bytes < half of all */
+    size_t cap =
+        b->cap < FIRST_CAP / 2 ? FIRST_CAP : b->cap * 2; /* cap ≤ max_bytes < half of all */
     if (cap < need)
         cap = need;
     if (cap > b->max_bytes)

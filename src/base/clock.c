@@ -3,9 +3,9 @@
 
 #include <time.h>
 
-#define DAY_S       86400LL
-#define OLDEST_US   (-62135596800LL * CLOCK_S)                /* 0001-01-01 00:00:00 */
-#define NEWEST_US   (253402300799LL * CLOCK_S + CLOCK_S - 1) /* 9999-12-31 23:59:59.999999 */
+#define DAY_S     86400LL
+#define OLDEST_US (-62135596800LL * CLOCK_S)               /* 0001-01-01 00:00:00 */
+#define NEWEST_US (253402300799LL * CLOCK_S + CLOCK_S - 1) /* 9999-12-31 23:59:59.999999 */
 
 static int64_t read_us(clockid_t id)
 {
@@ -30,9 +30,9 @@ int64_t clock_mono_us(void)
  * an era is 400 years. Day 0 is 1970-01-01.
  */
 struct civil {
-    int year, month, day;           /* month and day from 1 */
+    int year, month, day; /* month and day from 1 */
     int hour, minute, second, micros;
-    int weekday;                    /* 0 is Sunday */
+    int weekday; /* 0 is Sunday */
 };
 
 static int64_t days_from_civil(int year, int month, int day)

@@ -6,7 +6,7 @@
 #include "base/str.h"
 
 #define CLOCK_MS 1000LL
-#define CLOCK_S 1000000LL
+#define CLOCK_S  1000000LL
 
 int64_t clock_wall_us(void);
 int64_t clock_mono_us(void);

@@ -23,8 +23,8 @@ static void drop_partial_char(char *text)
         text[start - 1] = '\0';
 }
 
-__attribute__((format(printf, 3, 0)))
-static void print_cut(char *out, size_t size, const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static void print_cut(char *out, size_t size, const char *fmt,
+                                                            va_list args)
 {
     int n = vsnprintf(out, size, fmt, args);
     if (n < 0)

@@ -9,20 +9,21 @@
 #include <stdbool.h>
 
 struct err {
-    int status;           /* HTTP status; jobs and the CLI map it too. 0: no error */
-    const char *code;     /* stable, static storage */
-    char message[160];    /* safe to show */
-    char detail[320];     /* log only */
-    char sqlstate[6];     /* "" unless PostgreSQL said it */
-    int retry_after_s;    /* > 0: answer carries Retry-After */
+    int status;        /* HTTP status; jobs and the CLI map it too. 0: no error */
+    const char *code;  /* stable, static storage */
+    char message[160]; /* safe to show */
+    char detail[320];  /* log only */
+    char sqlstate[6];  /* "" unless PostgreSQL said it */
+    int retry_after_s; /* > 0: answer carries Retry-After */
     const char *file, *func;
     int line;
 };
 
 /* Fills e (clearing what it held) and is false, so that `return err_set(…)` reads as failing. */
-#define err_set(e, status, code, ...) err_at((e), __FILE__, __func__, __LINE__, (status), (code), __VA_ARGS__)
-bool err_at(struct err *e, const char *file, const char *func, int line, int status, const char *code,
-            const char *fmt, ...) __attribute__((format(printf, 7, 8)));
+#define err_set(e, status, code, ...) \
+    err_at((e), __FILE__, __func__, __LINE__, (status), (code), __VA_ARGS__)
+bool err_at(struct err *e, const char *file, const char *func, int line, int status,
+            const char *code, const char *fmt, ...) __attribute__((format(printf, 7, 8)));
 /* Replaces the log-only part; is false too. */
 bool err_detail(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void err_clear(struct err *e);
@@ -32,6 +33,6 @@ void err_clear(struct err *e);
 _Noreturn void err_bug(const char *what, const char *file, int line);
 
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
-#define MUST_CHECK __attribute__((warn_unused_result))
+#define MUST_CHECK  __attribute__((warn_unused_result))
 
 #endif

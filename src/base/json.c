@@ -13,6 +13,12 @@ static bool too_large(struct err *e)
     return err_set(e, 413, "request_entity_too_large", "JSON is too large");
 }
 
+/* The tree's reader took it and the cursor below does not: what they disagree on is refused. */
+static bool disputed(struct err *e)
+{
+    return err_set(e, 400, "bad_json", "Invalid JSON: invalid syntax");
+}
+
 bool json_valid(struct str text, struct err *e)
 {
     return json_tree_check(text, false, e);
@@ -311,9 +317,9 @@ static enum found read_value(struct str value, enum json_type type, size_t max, 
 static bool field_error(const struct json_field *f, enum found found, struct err *e)
 {
     static const char *const types[] = {
-        [JSON_STR] = "a string",    [JSON_SECRET] = "a string", [JSON_UUID] = "a UUID",
-        [JSON_I64] = "an integer",  [JSON_BOOL] = "a boolean",  [JSON_OBJECT] = "an object",
-        [JSON_ARRAY] = "an array",  [JSON_ANY] = "a value",     [JSON_NUMBER] = "a number",
+        [JSON_STR] = "a string",   [JSON_SECRET] = "a string", [JSON_UUID] = "a UUID",
+        [JSON_I64] = "an integer", [JSON_BOOL] = "a boolean",  [JSON_OBJECT] = "an object",
+        [JSON_ARRAY] = "an array", [JSON_ANY] = "a value",     [JSON_NUMBER] = "a number",
     };
     if (found == NO_MEMORY)
         return too_large(e);
@@ -389,8 +395,8 @@ bool json_read(struct str body, const struct json_shape *shape, void *out, struc
     struct cursor c = cursor_at(body);
     struct str key, value;
     for (bool done = false;;) {
-        bool ok = next_member(&c, &key, &value, &done);
-        BUG(!ok); /* jansson took it */
+        if (!next_member(&c, &key, &value, &done))
+            return disputed(e);
         if (done)
             break;
         if (!read_member(key, value, shape, out, a, e))
@@ -440,7 +446,8 @@ bool json_next(struct str *rest, struct arena *a, struct str *name, struct str *
     struct cursor c = cursor_at(*rest);
     struct str key;
     bool done;
-    if (c.p == c.end || !next_member(&c, &key, value, &done) || done || decode_string(key, a, name) != FOUND)
+    if (c.p == c.end || !next_member(&c, &key, value, &done) || done
+        || decode_string(key, a, name) != FOUND)
         return false;
     *rest = str_of(c.p, (size_t)(c.end - c.p));
     return true;
@@ -449,82 +456,77 @@ bool json_next(struct str *rest, struct arena *a, struct str *name, struct str *
 /* ---- Merging ------------------------------------------------------------------------------ */
 
 struct member {
-    struct str name, value; /* decoded; as written */
+    struct str key, name, value; /* as written without its quotes; decoded; as written */
     bool used;
+    struct member *next;
 };
 
-/* The members of an object's text by their decoded names. */
-static bool index_members(struct str object, struct map *m, struct arena *a, struct err *e)
+/* An object's members in order, and by name when m is given. */
+static bool list_members(struct str object, struct member **first, struct map *m, struct arena *a,
+                         struct err *e)
 {
     struct cursor c = cursor_at(object);
     struct str key, value;
     for (bool done = false;;) {
-        bool ok = next_member(&c, &key, &value, &done);
-        BUG(!ok);
+        if (!next_member(&c, &key, &value, &done))
+            return disputed(e);
         if (done)
             return true;
         struct member *x = arena_try(a, sizeof(*x));
         if (!x)
             return too_large(e);
-        *x = (struct member){.name = key, .value = value};
+        *x = (struct member){.key = key, .name = key, .value = value};
         if (memchr(key.p, '\\', key.n) && decode_string(key, a, &x->name) != FOUND)
             return too_large(e);
-        map_put(m, x->name, x);
+        if (m)
+            map_put(m, x->name, x);
+        *first = x;
+        first = &x->next;
     }
 }
 
-static void put_member(struct buf *b, struct str key, struct str value)
+/* Key and value as they came in; the key's quotes lie around it in the source. */
+static void put_member(struct buf *b, const struct member *key, const struct member *value)
 {
     if (b->n > 1)
         buf_char(b, ',');
-    /* Key and value go out as they came in; the key's quotes lie around it in the source. */
-    buf_add(b, key.p - 1, key.n + 2);
+    buf_add(b, key->key.p - 1, key->key.n + 2);
     buf_char(b, ':');
-    if (buf_reserve(b, value.n))
-        b->n += compact(value, b->p + b->n);
+    if (buf_reserve(b, value->value.n))
+        b->n += compact(value->value, b->p + b->n);
 }
 
-/* All of object's members that the other does not replace or, with fresh, those not used yet. */
-static void merge_into(struct buf *b, struct str object, const struct map *other, bool fresh,
-                       struct arena *a)
+static bool is_null(const struct member *x)
 {
-    struct cursor c = cursor_at(object);
-    struct str key, value, name;
-    for (bool done = false;;) {
-        bool ok = next_member(&c, &key, &value, &done);
-        BUG(!ok);
-        if (done)
-            return;
-        name = key;
-        if (memchr(key.p, '\\', key.n) && decode_string(key, a, &name) != FOUND) {
-            b->failed = true;
-            return;
-        }
-        struct member *x = map_get(other, name);
-        if (fresh ? !x->used && value.p[0] != 'n' : !x)
-            put_member(b, key, value);
-        else if (!fresh && x->value.p[0] != 'n')
-            put_member(b, key, x->value);
-        if (!fresh && x)
-            x->used = true;
-    }
+    return x->value.p[0] == 'n';
 }
 
 bool json_merge(struct str a, struct str b, struct arena *arena, struct str *out, struct err *e)
 {
-    CLEANUP(map_close) struct map update = {0};
+    CLEANUP(map_close) struct map updates = {0};
+    struct member *present = NULL, *update = NULL;
     struct buf merged;
     if (!a.p)
         a = S("{}");
     if (!b.p)
         b = S("{}");
-    if (!json_tree_check(a, true, e) || !json_tree_check(b, true, e) || !index_members(b, &update, arena, e))
+    if (!json_tree_check(a, true, e) || !json_tree_check(b, true, e)
+        || !list_members(a, &present, NULL, arena, e)
+        || !list_members(b, &update, &updates, arena, e))
         return false;
 
     buf_init_arena(&merged, arena, a.n + b.n);
     buf_char(&merged, '{');
-    merge_into(&merged, a, &update, false, arena);
-    merge_into(&merged, b, &update, true, arena);
+    for (struct member *x = present; x; x = x->next) {
+        struct member *u = map_get(&updates, x->name);
+        if (u)
+            u->used = true;
+        if (!u || !is_null(u))
+            put_member(&merged, x, u ? u : x);
+    }
+    for (const struct member *u = update; u; u = u->next)
+        if (!u->used && !is_null(u))
+            put_member(&merged, u, u);
     buf_char(&merged, '}');
     if (merged.failed)
         return too_large(e);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * JSON in through a table of fields (jansson behind it: strict, duplicate keys rejected, depth
- * bounded before parsing), JSON out by small writers on a buf. No I/O. RFC 8259.
+ * bounded before parsing), JSON out by small writers on a buf (json_put.c). No I/O. RFC 8259.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
@@ -13,12 +13,12 @@ enum json_type {
     JSON_STR,    /* struct str, UTF-8, no NUL; max = bytes */
     JSON_SECRET, /* struct str too; never repeated in an error */
     JSON_UUID,   /* struct str, lower-case canonical text */
-    JSON_I64,    /* struct json_i64 */
+    JSON_I64,    /* struct json_i64; written as an integer (no "1.0", no "1e3") */
     JSON_BOOL,   /* enum json_bool */
     JSON_OBJECT, /* struct str: the object's text, compact; max = bytes */
     JSON_ARRAY,  /* struct str: the array's text, compact */
     JSON_ANY,    /* struct str: any value's text, compact */
-    JSON_NUMBER, /* struct str: the number's text as jansson prints it (int or real) */
+    JSON_NUMBER, /* struct str: the number's text as it was written, however long */
 };
 
 enum json_bool { JSON_ABSENT = 0, JSON_FALSE, JSON_TRUE };
@@ -33,8 +33,8 @@ enum { JSON_REQUIRED = 1 };
 struct json_field {
     const char *name;
     enum json_type type;
-    size_t offset;     /* in the struct that json_read fills */
-    size_t max;        /* bytes of text, or the largest value of a number */
+    size_t offset; /* in the struct that json_read fills */
+    size_t max;    /* bytes of text, or the largest value of a JSON_I64; 0: no bound of its own */
     unsigned flags;
 };
 
@@ -45,22 +45,29 @@ struct json_shape {
     bool closed;
 };
 
-#define JSON_FIELD(T, member, type, max, flags) {#member, (type), offsetof(T, member), (max), (flags)}
-#define JSON_FIELD_AS(T, member, name, type, max, flags) {(name), (type), offsetof(T, member), (max), (flags)}
+/* clang-format off */
+#define JSON_FIELD(T, member, type, max, flags) \
+    JSON_FIELD_AS(T, member, #member, type, max, flags)
+#define JSON_FIELD_AS(T, member, name, type, max, flags) \
+    {(name), (type), offsetof(T, member), (max), (flags)}
+/* clang-format on */
 
 /*
  * Reads an object into *out. Absent fields, and fields that are null, stay as they were. Errors
  * (status 400): code "bad_json" for what is not an object, is malformed, has duplicate keys, NUL
  * or a depth over 64; code "validation_failed" naming the field for a wrong type, a missing or an
- * unknown one and for one over its bound. Text is copied into the arena.
+ * unknown one and for one over its bound; 413 "request_entity_too_large" when the arena's budget
+ * or that of a parse (32 MiB of tree) does not hold it. Text is copied into the arena; objects,
+ * arrays and numbers as they were written, without the white space between tokens.
  */
-MUST_CHECK bool json_read(struct str body, const struct json_shape *shape, void *out, struct arena *a,
-                          struct err *e);
+MUST_CHECK bool json_read(struct str body, const struct json_shape *shape, void *out,
+                          struct arena *a, struct err *e);
 /* Well-formed and at most `depth` deep, by the same rules as json_read; any top-level value. */
 MUST_CHECK bool json_valid(struct str text, struct err *e);
 /*
  * One member of an object's text: *out its compact text (strings decoded when JSON_STR is asked).
- * False without error when it is absent, null or of another type.
+ * False without error when it is absent, null, of another type or there twice, when object is not
+ * a well-formed object, and over the arena's budget. One pass, no tree.
  */
 bool json_get(struct str object, const char *name, enum json_type type, void *out, struct arena *a);
 /*
@@ -69,7 +76,8 @@ bool json_get(struct str object, const char *name, enum json_type type, void *ou
  */
 bool json_next(struct str *rest, struct arena *a, struct str *name, struct str *value);
 /* {a} merged with {b} key by key, null in b deleting: the top level only (GoTrue metadata rule). */
-MUST_CHECK bool json_merge(struct str a, struct str b, struct arena *arena, struct str *out, struct err *e);
+MUST_CHECK bool json_merge(struct str a, struct str b, struct arena *arena, struct str *out,
+                           struct err *e);
 
 /*
  * Writers. Commas are placed by looking at the byte before, so a buf is all the state there is.

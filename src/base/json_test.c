@@ -136,6 +136,8 @@ static void refuses_bad_json(void **state)
         refuse(bad[i][0], &open_shape, "bad_json", bad[i][1]);
     assert_false(json_read(S("{\"a\":1}\0"), &open_shape, &in, &a, &e));
     assert_string_equal(e.code, "bad_json");
+    assert_false(json_read(S("{\"a\":1\0}"), &open_shape, &in, &a, &e)); /* jansson takes it */
+    assert_string_equal(e.message, "Invalid JSON: NUL character");
     assert_false(json_read(str_of(NULL, 0), &open_shape, &in, &a, &e));
     assert_string_equal(e.code, "bad_json");
 }

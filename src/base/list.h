@@ -11,7 +11,9 @@ struct list {
 };
 
 #define LIST_ENTRY(node, T, member) ((T *)(void *)((char *)(node)-offsetof(T, member)))
-#define LIST_EACH(it, head) for (struct list *it = (head)->next, *it##_next = it->next; it != (head); it = it##_next, it##_next = it->next)
+#define LIST_EACH(it, head)                                                   \
+    for (struct list *it = (head)->next, *it##_next = it->next; it != (head); \
+         it = it##_next, it##_next = it->next)
 
 static inline void list_init(struct list *head)
 {

@@ -25,14 +25,14 @@
  */
 enum {
     RING_BYTES = 1 << 20,
-    HEADER = 8,             /* a line's length; 0: not published */
-    BATCH = 64,             /* lines a writev */
-    STREAM_CHUNK = 4096,    /* what a pipe takes without blocking once poll says so (PIPE_BUF) */
+    HEADER = 8,          /* a line's length; 0: not published */
+    BATCH = 64,          /* lines a writev */
+    STREAM_CHUNK = 4096, /* what a pipe takes without blocking once poll says so (PIPE_BUF) */
     FILE_CHUNK = 65536,
-    STALL_POLL_MS = 50,     /* how often a stalled writer looks whether it shall end */
-    GATHER_MS = 5,          /* while lines flow the writer naps, so that they come in batches */
-    QUIET_NAPS = 10,        /* empty naps before it sleeps until it is woken */
-    TAIL_ROOM = 32          /* for "truncated":true and the line's end */
+    STALL_POLL_MS = 50, /* how often a stalled writer looks whether it shall end */
+    GATHER_MS = 5,      /* while lines flow the writer naps, so that they come in batches */
+    QUIET_NAPS = 10,    /* empty naps before it sleeps until it is woken */
+    TAIL_ROOM = 32      /* for "truncated":true and the line's end */
 };
 
 static _Alignas(64) unsigned char ring[RING_BYTES];
@@ -204,8 +204,9 @@ static bool report_dropped(void)
     log_begin(&l, LOG_WARN, "log.dropped");
     log_i64(&l, "lines", (int64_t)(now - reported));
     if (!l.off) {
-        finish(&l);
-        ring_push(l.b.p, l.b.n); /* never directly, where a stalled pipe would hold the writer */
+        finish(&l); /* and never directly, where a stalled pipe would hold the writer */
+        if (!ring_push(l.b.p, l.b.n))
+            return false;
     }
     reported = now;
     reported_us = clock_mono_us();
@@ -331,9 +332,8 @@ void log_begin(struct log_line *l, enum log_level level, const char *event)
         return;
     l->text = as_text();
     /* cap and maximum are equal, so the buf fails before it would allocate. */
-    l->b = (struct buf){.p = l->mem,
-                        .cap = sizeof(l->mem) - TAIL_ROOM,
-                        .max_bytes = sizeof(l->mem) - TAIL_ROOM};
+    l->b = (struct buf){
+        .p = l->mem, .cap = sizeof(l->mem) - TAIL_ROOM, .max_bytes = sizeof(l->mem) - TAIL_ROOM};
     char time[28];
     clock_rfc3339(clock_wall_us(), time);
     if (l->text) { /* 12:03:04 info  event, UTC as everywhere */

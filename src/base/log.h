@@ -27,7 +27,7 @@ unsigned long long log_dropped(void);
  *     log_begin(&l, LOG_INFO, "pool.connect_failed");   time, level and event are there
  *     log_str(&l, "host", host); log_i64(&l, "attempt", n);
  *     log_end(&l);
- * A line over 4 KiB is cut at a field and marked "truncated":true.
+ * A field that would take the line over 4 KiB is left out whole, and "truncated":true marks it.
  */
 struct log_line {
     struct buf b;
@@ -39,12 +39,14 @@ void log_begin(struct log_line *l, enum log_level level, const char *event);
 void log_str(struct log_line *l, const char *name, struct str value);
 void log_cstr(struct log_line *l, const char *name, const char *value);
 void log_i64(struct log_line *l, const char *name, int64_t value);
-void log_ms(struct log_line *l, const char *name, int64_t us); /* as milliseconds with three decimals */
+/* As milliseconds with three decimals. */
+void log_ms(struct log_line *l, const char *name, int64_t us);
 void log_bool(struct log_line *l, const char *name, bool value);
 /* status, code, detail, sqlstate, func, file:line of an error. */
 void log_err(struct log_line *l, const struct err *e);
 void log_end(struct log_line *l);
 /* Event and a printf message in one call. */
-void log_say(enum log_level level, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void log_say(enum log_level level, const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

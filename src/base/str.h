@@ -19,7 +19,9 @@ struct str {
 
 #define S(lit) ((struct str){(lit), sizeof(lit) - 1})
 /* For tables, where a compound literal is not a constant expression. */
+/* clang-format off */
 #define S_INIT(lit) {(lit), sizeof(lit) - 1}
+/* clang-format on */
 /* printf("%.*s", STR_ARG(s)) */
 #define STR_ARG(s) (int)(s).n, (s).p ? (s).p : ""
 
