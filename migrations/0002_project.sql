@@ -29,6 +29,10 @@ BEGIN
         REVOKE CREATE ON SCHEMA public FROM PUBLIC; -- as PostgreSQL 15 does; 14 does not
     END IF;
 
+    IF super AND app_owner <> me THEN -- schemas, extensions and publications of the app
+        EXECUTE format('GRANT ALL ON DATABASE %I TO %I', current_database(), app_owner);
+    END IF;
+
     -- The CLI alters its own table, so it must own it.
     IF app_owner <> me
        AND (SELECT nspowner = me::regrole FROM pg_namespace WHERE nspname = 'supabase_migrations') THEN
