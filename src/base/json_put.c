@@ -44,6 +44,8 @@ static const char escapes[256] = {
     /* clang-format on */
 };
 
+#define EACH 0x0101010101010101ULL /* one in each byte of a word */
+
 static void put_u(struct buf *b, unsigned c)
 {
     static const char hex[] = "0123456789abcdef";
@@ -58,6 +60,30 @@ static bool is_line_separator(struct str s, size_t at)
            && ((unsigned char)s.p[at + 2] | 1) == 0xA9;
 }
 
+/* A word whose high bit is set in some byte exactly when one of x's bytes is zero. */
+static uint64_t has_zero(uint64_t x)
+{
+    return (x - EACH) & ~x & (EACH << 7);
+}
+
+/*
+ * The first place at or behind i that a string may not hold as it is, eight bytes at a time: less
+ * than a space, '"', '&', '<', '>', '\\' or not ASCII. The last bytes are left to the caller.
+ */
+static size_t skip_clean(struct str s, size_t i)
+{
+    uint64_t x;
+    for (; s.n - i >= sizeof(x); i += sizeof(x)) {
+        memcpy(&x, s.p + i, sizeof(x));
+        uint64_t high = x & (EACH << 7), control = (x - EACH * ' ') & ~x & (EACH << 7);
+        if (high | control | has_zero(x ^ EACH * '\\')
+            | has_zero((x | EACH * 2) ^ EACH * '>')  /* '<' and '>' differ in that bit */
+            | has_zero((x | EACH * 4) ^ EACH * '&')) /* so do '"' and '&' */
+            break;
+    }
+    return i;
+}
+
 static void put_escaped(struct buf *b, struct str s)
 {
     size_t clean = 0, i = 0; /* from clean to i everything goes out as it is */
@@ -65,7 +91,7 @@ static void put_escaped(struct buf *b, struct str s)
         unsigned char c = (unsigned char)s.p[i];
         char how = escapes[c];
         if (!how) {
-            i++;
+            i = skip_clean(s, i + 1);
             continue;
         }
         size_t width = how == 'm' ? utf8_next(s, i) : 1;
@@ -132,7 +158,7 @@ static bool is_space(char c)
 /* Behind the string that begins at `at`, having written what of it needs escapes. */
 static size_t raw_string(struct buf *b, struct str s, size_t at, size_t *clean)
 {
-    for (size_t i = at + 1; i < s.n; i++) {
+    for (size_t i = skip_clean(s, at + 1); i < s.n; i++) {
         char c = s.p[i];
         if (c == '"')
             return i + 1;

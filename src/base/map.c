@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/map.h"
 
+#include <endian.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -30,7 +31,7 @@ static uint64_t rotl(uint64_t v, int by)
     return v << by | v >> (64 - by);
 }
 
-static void sip_round(uint64_t v[4])
+static inline void sip_round(uint64_t v[4])
 {
     v[0] += v[1];
     v[1] = rotl(v[1], 13) ^ v[0];
@@ -44,6 +45,7 @@ static void sip_round(uint64_t v[4])
     v[2] = rotl(v[2], 32);
 }
 
+/* Up to eight bytes, little endian. */
 static uint64_t load_le(const unsigned char *p, size_t n)
 {
     uint64_t v = 0;
@@ -52,7 +54,14 @@ static uint64_t load_le(const unsigned char *p, size_t n)
     return v;
 }
 
-static void sip_word(uint64_t v[4], uint64_t m)
+static uint64_t load_word(const unsigned char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return le64toh(v);
+}
+
+static inline void sip_word(uint64_t v[4], uint64_t m)
 {
     v[3] ^= m;
     sip_round(v);
@@ -68,7 +77,7 @@ static uint64_t siphash(struct str key, uint64_t k0, uint64_t k1)
     const unsigned char *p = (const unsigned char *)key.p;
     size_t left = key.n;
     for (; left >= 8; left -= 8, p += 8)
-        sip_word(v, load_le(p, 8));
+        sip_word(v, load_word(p));
     sip_word(v, load_le(p, left) | (uint64_t)key.n << 56);
     v[2] ^= 0xff;
     for (int i = 0; i < 4; i++)

@@ -17,10 +17,12 @@ static size_t sequence(const unsigned char *p, size_t n)
     unsigned char lead = p[0];
     if (lead < 0x80)
         return 1;
-    if (lead < 0xC2 || lead > 0xF4)
+    if (lead < 0xC2 || lead > 0xF4 || n < 2 || !continues(p[1]))
         return 0;
-    size_t want = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    if (n < want || !continues(p[1]))
+    if (lead < 0xE0)
+        return 2;
+    size_t want = lead < 0xF0 ? 3 : 4;
+    if (n < want)
         return 0;
     if ((lead == 0xE0 && p[1] < 0xA0) || (lead == 0xED && p[1] > 0x9F)
         || (lead == 0xF0 && p[1] < 0x90) || (lead == 0xF4 && p[1] > 0x8F))
@@ -41,13 +43,15 @@ bool utf8_valid(struct str s)
     const unsigned char *p = (const unsigned char *)s.p;
     size_t i = 0;
     while (i < s.n) {
-        uint64_t word = HIGH_BITS;
-        if (s.n - i >= sizeof(word))
+        uint64_t word;
+        while (s.n - i >= sizeof(word)) { /* eight ASCII bytes at once */
             memcpy(&word, p + i, sizeof(word));
-        if (!(word & HIGH_BITS)) { /* eight ASCII bytes at once */
+            if (word & HIGH_BITS)
+                break;
             i += sizeof(word);
-            continue;
         }
+        if (i == s.n)
+            return true;
         size_t n = sequence(p + i, s.n - i);
         if (n == 0)
             return false;
