@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Migrations: ours (embedded, numbered, checksummed, one transaction each, under an advisory lock),
- * then the app's supabase/migrations/*.sql in order of their version prefix, each once, recorded in
+ * then the app's supabase/migrations in order of their version prefix, each once, recorded in
  * supabase_migrations.schema_migrations as the Supabase CLI does. Blocking.
  */
 #ifndef PG_MIGRATE_H

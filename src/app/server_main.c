@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/server_main.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/admin_port.h"
+#include "app/invalidation.h"
+#include "app/pipeline.h"
+#include "app/routes.h"
+#include "app/run_state.h"
+#include "auth/auth.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "http/tls.h"
+#include "ops/metrics.h"
+#include "ops/vitals.h"
+#include "pg/pg_notify.h"
+#include "runtime/file.h"
+#include "runtime/loop.h"
+#include "runtime/offload.h"
+#include "runtime/process.h"
+#include "runtime/signal.h"
+#include "runtime/sock.h"
+
+enum {
+    ARENA_BUDGET = 32 * 1024 * 1024, /* client-sized memory of one request */
+    BODY_MIN_RATE_BPS = 500,
+    CLOSE_MS = 2000,
+};
+
+struct running {
+    struct settings *settings;
+    const char *dir;
+    int lock_fd;
+    int64_t started_us;
+    struct tls *tls;
+    struct server *api, *admin;
+    struct secrets secrets;
+    struct database db;
+    struct services services;
+    struct pipeline pipeline;
+    const char *api_url, *admin_url;
+    unsigned draining; /* servers that are not done yet */
+    bool opened_db, stopping;
+};
+
+/* ---- services ------------------------------------------------------------------------------ */
+
+static struct str text(const char *s)
+{
+    return str_from(s);
+}
+
+static bool open_guard(struct settings *s, const struct secrets *k, struct guard **out,
+                       struct err *e)
+{
+    struct guard_config c = {
+        .jwt_secret = text(k->jwt_secret),
+        .jwt_keys = text(s->jwt_keys),
+        .key_id = text(s->jwt_key_id),
+        .anon_key = text(k->anon_key),
+        .service_key = text(k->service_role_key),
+        .publishable_key = text(k->publishable_key),
+        .secret_key = text(k->secret_key),
+        .admin_roles = text(s->jwt_admin_roles),
+        .issuer = text(s->jwt_issuer),
+        .key_required = s->api_key_required,
+        .cache_entries = (size_t)s->cache_entries,
+    };
+    return guard_open(&c, out, e);
+}
+
+static bool open_auth(struct settings *s, const char *api_url, struct guard *guard,
+                      const struct database *db, struct auth **out, struct err *e)
+{
+    struct auth_config c = {
+        .guard = guard,
+        .api_url = text(api_url),
+        .site_url = text(s->site_url ? s->site_url : api_url),
+        .audience = text(s->jwt_aud),
+        .issuer = text(s->jwt_issuer),
+        .token_life_us = s->jwt_exp * CLOCK_S,
+        .refresh_reuse_us = s->refresh_reuse_interval * CLOCK_S,
+        .refresh_rotation = s->refresh_rotation,
+        .session_timebox_us = s->session_timebox,
+        .session_inactivity_us = s->session_inactivity,
+        .signup_enabled = !s->disable_signup,
+        .email_enabled = s->email_enabled,
+        .autoconfirm = settings_autoconfirm(s),
+        .unverified_may_login = s->allow_unverified,
+        .password_min = s->password_min_length,
+        .hash_threads = settings_hash_threads(s),
+        .profile_table = db->profile_table,
+        .profile_fields = text(s->profile_fields),
+        .profile_roles = text(s->profile_roles),
+        .cache_entries = (size_t)s->cache_entries,
+    };
+    return auth_open(&c, out, e);
+}
+
+bool server_main_services(struct settings *s, const char *api_url, const struct secrets *secrets,
+                          const struct database *db, struct services *out, struct err *e)
+{
+    struct services v = {0};
+    if (!open_guard(s, secrets, &v.guard, e))
+        return false;
+    if (!open_auth(s, api_url, v.guard, db, &v.auth, e)) {
+        guard_close(v.guard);
+        return false;
+    }
+    *out = v;
+    return true;
+}
+
+void server_main_services_close(struct services *v)
+{
+    auth_close(v->auth);
+    guard_close(v->guard);
+    *v = (struct services){0};
+}
+
+bool server_main_pool(struct settings *s, const struct database *db, unsigned size, unsigned loops,
+                      struct err *e)
+{
+    struct pg_pool_config c = {
+        .size = size,
+        .loops = loops,
+        .connect_timeout_us = 5 * CLOCK_S,
+        .statement_timeout_us = s->request_timeout,
+        .reconnect_min_us = 100 * CLOCK_MS,
+        .reconnect_max_us = 5 * CLOCK_S,
+        .prepare = true,
+    };
+    memcpy(c.conninfo, db->login, sizeof(c.conninfo));
+    memcpy(c.set_role, db->set_role, sizeof(c.set_role));
+    return pg_pool_open_all(&c, e);
+}
+
+/* ---- ground: folder, user, ports ------------------------------------------------------------ */
+
+/* A folder that root made for us and that is still empty is handed over; any other keeps its owner. */
+static bool folder_give(const char *dir, const struct process_user *u, struct err *e)
+{
+    if (!file_now_mkdirs(dir, 0755, e))
+        return false;
+    struct stat st;
+    if (stat(dir, &st) == 0 && st.st_uid == 0
+        && rmdir(dir) == 0) { /* rmdir works on an empty one only */
+        if (mkdir(dir, 0700) != 0 || chown(dir, u->uid, u->gid) != 0)
+            return err_set(e, 1, "data_folder", "the data folder %.80s cannot be made: %.40s", dir,
+                           strerror(errno));
+    }
+    return process_user_can_write(u, dir)
+           || err_set(
+               e, 1, "data_folder",
+               "the data folder %.80s cannot be reached by user %u: choose another with --data, or chown it",
+               dir, (unsigned)u->uid);
+}
+
+static bool folder_prepare(struct running *r, struct process_user *u, struct err *e)
+{
+    if (geteuid() == 0)
+        return process_user_ensure(r->settings->user, u, e) && folder_give(r->dir, u, e);
+    return file_now_mkdirs(r->dir, 0700, e);
+}
+
+/* One server a folder. The lock dies with the process, so a SIGKILL leaves nothing behind. */
+static bool folder_lock(struct running *r, struct err *e)
+{
+    const char *path = arena_printf(&r->settings->memory, "%s/lock", r->dir).p;
+    r->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (r->lock_fd < 0)
+        return err_set(e, 1, "data_folder", "the data folder %.80s cannot be written: %.40s",
+                       r->dir, strerror(errno));
+    if (flock(r->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    return err_set(
+        e, 1, "data_folder_in_use",
+        "another server runs on the data folder %.80s: stop it with `basalt stop`, or choose another with --data",
+        r->dir);
+}
+
+static bool open_listener(struct running *r, const char *listen, const char *setting, bool admin,
+                          struct server **out, struct err *e)
+{
+    struct settings *s = r->settings;
+    struct server_config c = {
+        .listen = listen,
+        .setting = setting,
+        .tls = admin ? NULL : r->tls,
+        .admin = admin,
+        .max_connections = (unsigned)s->max_connections,
+        .head_timeout_us = 10 * CLOCK_S,
+        .idle_timeout_us = 75 * CLOCK_S,
+        .body_min_rate_bps = BODY_MIN_RATE_BPS,
+        .drain_us = 30 * CLOCK_S,
+        .drain_idle_us = 2 * CLOCK_S,
+        .trusted_proxies = s->trusted_proxies,
+        .arena_budget_bytes = ARENA_BUDGET,
+        .handle = pipeline_handle,
+        .finished = pipeline_finished,
+        .ctx = &r->pipeline,
+    };
+    return server_open(&c, out, e);
+}
+
+static bool ports_bind(struct running *r, struct err *e)
+{
+    struct settings *s = r->settings;
+    if (s->tls_cert && !tls_open(s->tls_cert, s->tls_key, &r->tls, e))
+        return false;
+    if (!open_listener(r, s->listen, "listen", false, &r->api, e))
+        return false;
+    r->api_url = settings_api_url(s, server_addr(r->api).port);
+    if (!s->admin_listen || strcmp(s->admin_listen, "off") == 0)
+        return true;
+    if (!open_listener(r, s->admin_listen, "admin_listen", true, &r->admin, e))
+        return false;
+    struct sock_addr at = server_addr(r->admin);
+    r->admin_url = arena_printf(&s->memory, "http://%s:%d", at.ip, at.port).p;
+    return true;
+}
+
+/* App migrations that root can see and the server's user cannot would be skipped in silence. */
+static bool become(struct running *r, const struct process_user *u, struct err *e)
+{
+    if (geteuid() != 0)
+        return process_seal(e);
+    const char *app = r->settings->app_migrations;
+    bool there = access(app, F_OK) == 0;
+    if (!process_become(u, e))
+        return false;
+    if (there && access(app, R_OK | X_OK) != 0)
+        return err_set(e, 1, "app_migrations",
+                       "user %.40s cannot read %.80s: make the folder readable", r->settings->user,
+                       app);
+    return true;
+}
+
+static bool ground(struct running *r, struct err *e)
+{
+    struct process_user u = {0};
+    return folder_prepare(r, &u, e) && loop_create_all(settings_loops(r->settings), e)
+           && ports_bind(r, e) && become(r, &u, e) && folder_lock(r, e);
+}
+
+/* ---- database and services ------------------------------------------------------------------ */
+
+static bool data(struct running *r, struct err *e)
+{
+    struct settings *s = r->settings;
+    if (!secrets_load(s, r->dir, &r->secrets, e)
+        || !database_open(s, r->dir, &r->secrets, &r->db, e))
+        return false;
+    r->opened_db = true;
+    return database_prepare(s, r->dir, s->migrate, &r->secrets, &r->db, e)
+           && server_main_pool(s, &r->db, settings_pool_size(s), loop_count(), e)
+           && invalidation_open(r->db.direct, e);
+}
+
+static bool pipeline_open(struct running *r, struct err *e)
+{
+    struct settings *s = r->settings;
+    const char *origins = settings_cors_origins(s, r->api_url);
+    pipeline_prepare();
+    r->pipeline = (struct pipeline){
+        .services = &r->services,
+        .routes = routes_build(),
+        .timeout_us = s->request_timeout,
+        .slow_us = s->slow_request,
+        .log_requests = s->log_requests,
+    };
+    return cors_open(text(origins), text(s->cors_headers), &r->pipeline.cors, e);
+}
+
+static int64_t hash_gauge(void *ctx)
+{
+    struct offload_stats st = auth_hash_stats(((struct running *)ctx)->services.auth);
+    return st.queued;
+}
+
+static int64_t hash_busy_gauge(void *ctx)
+{
+    struct offload_stats st = auth_hash_stats(((struct running *)ctx)->services.auth);
+    return st.busy;
+}
+
+static int64_t connections_gauge(void *ctx)
+{
+    return server_stats(((struct running *)ctx)->api).connections;
+}
+
+static int64_t in_flight_gauge(void *ctx)
+{
+    return server_stats(((struct running *)ctx)->api).in_flight;
+}
+
+static int64_t heartbeat_gauge(void *ctx)
+{
+    (void)ctx;
+    return clock_mono_us() - pg_notify_heard_us();
+}
+
+static void gauges(struct running *r)
+{
+    vitals_register();
+    metrics_gauge_fn(METRIC_http_connections, 0, connections_gauge, r);
+    metrics_gauge_fn(METRIC_http_in_flight, 0, in_flight_gauge, r);
+    metrics_gauge_fn(METRIC_listener_heartbeat_age, 0, heartbeat_gauge, r);
+    metrics_gauge_fn(METRIC_hash_queue, 0, hash_gauge, r);
+    metrics_gauge_fn(METRIC_hash_busy, 0, hash_busy_gauge, r);
+}
+
+/* ---- running and stopping -------------------------------------------------------------------- */
+
+static void on_drained(void *ctx)
+{
+    struct running *r = ctx;
+    if (--r->draining == 0)
+        loop_stop_all();
+}
+
+static void on_stop(void *ctx)
+{
+    struct running *r = ctx;
+    if (r->stopping) /* asked twice: whoever asks does not want to wait */
+        loop_stop_all();
+    if (r->stopping)
+        return;
+    r->stopping = true;
+    log_say(LOG_INFO, "stopping", "finishing what was read, then stopping");
+    admin_port_draining();
+    r->draining = r->admin ? 2 : 1;
+    server_drain(r->api, on_drained, r);
+    if (r->admin)
+        server_drain(r->admin, on_drained, r);
+}
+
+static void on_reload(void *ctx)
+{
+    struct running *r = ctx;
+    struct err e = {0};
+    if (!r->tls)
+        return;
+    if (tls_reload(r->tls, &e))
+        log_say(LOG_INFO, "tls.reloaded", "certificates were read again");
+    else
+        log_say(LOG_ERROR, "tls.reload_failed", "%s: the former certificate stays", e.message);
+}
+
+static void on_cluster_down(void *ctx)
+{
+    (void)ctx;
+    log_say(LOG_ERROR, "cluster.down", "PostgreSQL ended unexpectedly; it is being restarted");
+}
+
+static void on_cluster_up(void *ctx)
+{
+    (void)ctx;
+    log_say(LOG_INFO, "cluster.up", "PostgreSQL is back");
+    pg_pool_reset();
+}
+
+static void say_keys(const struct running *r)
+{
+    printf("  API URL          %s\n", r->api_url);
+    if (r->admin_url)
+        printf("  Admin URL        %s  (metrics, health)\n", r->admin_url);
+    printf("  Publishable key  %s\n", r->secrets.publishable_key);
+    printf("  Secret key       %s\n", r->secrets.secret_key);
+    printf("  anon key         %s\n", r->secrets.anon_key);
+    printf("  service key      %s\n", r->secrets.service_role_key);
+    printf("  Database URL     %s\n", r->db.url);
+}
+
+static void say_ready(const struct running *r)
+{
+    if (r->settings->print_keys)
+        say_keys(r);
+    else
+        printf("  keys and database URL: basalt status --data %s\n", r->dir);
+    if (settings_autoconfirm(r->settings) && !r->settings->smtp_url)
+        printf("  e-mail addresses are confirmed at once, since no SMTP server is set\n");
+    printf("ready %s in %lld ms (basalt %s)\n", r->api_url,
+           (long long)(clock_mono_us() - r->started_us) / 1000, BASALT_VERSION);
+    fflush(stdout);
+}
+
+static bool launch(struct running *r, struct err *e)
+{
+    struct run_state state = {
+        .pid = getpid(),
+        .api_url = r->api_url,
+        .admin_url = r->admin_url,
+        .db_url = r->db.url,
+    };
+    gauges(r);
+    signal_handle(SIGTERM, on_stop, r);
+    signal_handle(SIGINT, on_stop, r);
+    signal_handle(SIGHUP, on_reload, r);
+    if (r->db.cluster)
+        cluster_watch(r->db.cluster, on_cluster_down, on_cluster_up, r);
+    invalidation_start();
+    server_start(r->api);
+    if (r->admin)
+        server_start(r->admin);
+    return run_state_write(r->dir, &state, e);
+}
+
+static void finish(struct running *r)
+{
+    pg_pool_close_all(CLOSE_MS);
+    invalidation_close();
+    server_close(r->api);
+    if (r->admin)
+        server_close(r->admin);
+    server_main_services_close(&r->services);
+    route_table_free(r->pipeline.routes);
+    cors_close(r->pipeline.cors);
+    tls_close(r->tls);
+    run_state_remove(r->dir);
+}
+
+static void log_start(const struct settings *s)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    enum log_level level = LOG_INFO;
+    for (unsigned i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+        if (strcmp(s->log_level, levels[i]) == 0)
+            level = (enum log_level)i;
+    bool json = strcmp(s->log_format, "json") == 0
+                || (strcmp(s->log_format, "auto") == 0 && !isatty(STDERR_FILENO));
+    log_open(STDERR_FILENO, level, json ? LOG_JSON : LOG_TEXT);
+}
+
+static bool start(struct running *r, struct err *e)
+{
+    return ground(r, e) && data(r, e)
+           && server_main_services(r->settings, r->api_url, &r->secrets, &r->db, &r->services, e)
+           && pipeline_open(r, e) && file_pool_open(e) && launch(r, e);
+}
+
+static int start_failed(struct running *r, const struct err *e)
+{
+    struct log_line l;
+    log_begin(&l, LOG_ERROR, "start_failed");
+    log_err(&l, e);
+    log_end(&l);
+    log_close(CLOSE_MS);
+    fprintf(stderr, "basalt: %s\n", e->message);
+    if (e->detail[0])
+        fprintf(stderr, "        %s\n", e->detail);
+    if (r->opened_db)
+        database_close(&r->db, false);
+    return e->status == 2 ? 2 : 1;
+}
+
+int server_main_run(struct settings *s)
+{
+    struct running r = {
+        .settings = s, .dir = settings_data_dir(s), .lock_fd = -1, .started_us = clock_mono_us()};
+    struct err e = {0};
+    log_start(s);
+    if (!start(&r, &e))
+        return start_failed(&r, &e);
+    say_ready(&r);
+    loop_run_all();
+    finish(&r);
+    file_pool_close();
+    database_close(&r.db, false);
+    secrets_close(&r.secrets);
+    log_say(LOG_INFO, "stopped", "goodbye");
+    log_close(CLOSE_MS);
+    return 0;
+}

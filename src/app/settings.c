@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/settings.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* clang-format off */
+static const struct config_row rows[] = {
+#define X(member, type, fallback, min, max, choices, aliases, group, help) \
+    {#member, CONFIG_##type, offsetof(struct settings, member), (fallback), (min), (max), (choices), (aliases), (group), (help)},
+#include "app/config.def"
+#undef X
+};
+/* clang-format on */
+
+const struct config_table settings_table = {rows, sizeof(rows) / sizeof(rows[0]), "BASALT_"};
+
+static bool consistent(const struct settings *s, struct err *e)
+{
+    if (!s->tls_cert != !s->tls_key)
+        return err_set(e, 2, "config",
+                       "tls_cert and tls_key belong together: only one of them is set");
+    if (s->jwt_secret && strlen(s->jwt_secret) < 32)
+        return err_set(e, 2, "config", "jwt_secret is too short: HS256 needs 32 bytes or more");
+    if (s->allow_unverified && strcmp(s->mailer_autoconfirm, "true") == 0)
+        return err_set(e, 2, "config",
+                       "mailer_autoconfirm and allow_unverified exclude each other: unset one");
+    if (s->db_listen && s->database_url)
+        return err_set(e, 2, "config",
+                       "db_listen is for the private PostgreSQL: leave it out with database_url");
+    return true;
+}
+
+bool settings_load(int argc, char **argv, struct settings *out, const char **rest, int *rest_n,
+                   struct err *e)
+{
+    struct settings s = {0};
+    arena_init(&s.memory, SIZE_MAX);
+    struct config_input in = {
+        .argc = argc,
+        .argv = argv,
+        .env = environ,
+        .file = "basalt.conf",
+    };
+    enum config_source sources[sizeof(rows) / sizeof(rows[0])];
+    if (!config_load(&settings_table, &in, &s, sources, &s.memory, rest, rest_n, e)
+        || !consistent(&s, e)) {
+        arena_close(&s.memory);
+        return false;
+    }
+    *out = s;
+    return true;
+}
+
+void settings_close(struct settings *s)
+{
+    arena_close(&s->memory);
+}
+
+const char *settings_data_dir(struct settings *s)
+{
+    const char *dir = s->data ? s->data : geteuid() == 0 ? "/var/lib/basalt" : "./basalt-data";
+    if (dir[0] == '/')
+        return dir;
+    char *cwd = getcwd(NULL, 0);
+    BUG(!cwd);
+    struct str path =
+        arena_printf(&s->memory, "%s/%s", cwd, strncmp(dir, "./", 2) == 0 ? dir + 2 : dir);
+    free(cwd);
+    return path.p;
+}
+
+static unsigned cores(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (unsigned)n : 1;
+}
+
+unsigned settings_pool_size(const struct settings *s)
+{
+    if (s->pool_size)
+        return (unsigned)s->pool_size;
+    return 2 * cores() > 8 ? 2 * cores() : 8;
+}
+
+/* Each loop owns four connections or more (architecture §1 "loops"). */
+unsigned settings_loops(const struct settings *s)
+{
+    if (s->loops)
+        return (unsigned)s->loops;
+    unsigned by_pool = settings_pool_size(s) / 4;
+    unsigned n = cores() < by_pool ? cores() : by_pool;
+    return n > 0 ? n : 1;
+}
+
+unsigned settings_hash_threads(const struct settings *s)
+{
+    if (s->hash_threads)
+        return (unsigned)s->hash_threads;
+    return cores() > 1 ? cores() - 1 : 1;
+}
+
+bool settings_autoconfirm(const struct settings *s)
+{
+    if (strcmp(s->mailer_autoconfirm, "auto") == 0)
+        return !s->smtp_url && !s->allow_unverified;
+    return strcmp(s->mailer_autoconfirm, "true") == 0;
+}
+
+static struct str listen_host(const struct settings *s)
+{
+    struct str all = str_from(s->listen);
+    size_t colon = all.n;
+    while (colon > 0 && all.p[colon - 1] != ':')
+        colon--;
+    return str_of(all.p, colon > 0 ? colon - 1 : all.n);
+}
+
+bool settings_listens_on_loopback(const struct settings *s)
+{
+    struct str host = listen_host(s);
+    return str_starts(host, S("127.")) || str_is(host, "localhost") || str_is(host, "[::1]");
+}
+
+const char *settings_api_url(struct settings *s, int port)
+{
+    if (s->api_url)
+        return s->api_url;
+    struct str host = listen_host(s);
+    if (str_is(host, "0.0.0.0") || str_is(host, "[::]") || host.n == 0)
+        host = S("127.0.0.1"); /* an address that this machine's own clients can use */
+    return arena_printf(&s->memory, "%s://%.*s:%d", s->tls_cert ? "https" : "http", STR_ARG(host),
+                        port)
+        .p;
+}
+
+const char *settings_cors_origins(struct settings *s, const char *api_url)
+{
+    if (s->cors_origins)
+        return s->cors_origins;
+    if (settings_listens_on_loopback(s))
+        return "*";
+    return s->site_url ? s->site_url : api_url;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "app/run_state.h"
+#include "cli/command.h"
+#include "cli/connect.h"
+
+/* What is looked at, and the findings so far. */
+struct doctor {
+    struct settings *settings;
+    const char *dir;
+    bool running;
+    struct run_state state;
+    struct pg_now *db; /* NULL: no database could be asked */
+    unsigned bad, warned;
+};
+
+static void good(const char *what)
+{
+    printf("ok    %s\n", what);
+}
+
+static void warn(struct doctor *d, const char *what, const char *mend)
+{
+    printf("warn  %s: %s\n", what, mend);
+    d->warned++;
+}
+
+static void bad(struct doctor *d, const char *what, const char *mend)
+{
+    printf("MEND  %s: %s\n", what, mend);
+    d->bad++;
+}
+
+static void check_binaries(struct doctor *d)
+{
+    const char *bin;
+    struct err e = {0};
+    if (d->settings->database_url)
+        return;
+    if (cluster_find_bin(d->settings->pg_bin, &d->settings->memory, &bin, &e))
+        printf("ok    PostgreSQL programs are in %s\n", bin);
+    else
+        bad(d, "PostgreSQL is not installed", e.message);
+}
+
+static void check_server(struct doctor *d)
+{
+    struct err e = {0};
+    d->running = run_state_read(d->dir, &d->settings->memory, &d->state, &e);
+    if (d->running)
+        printf("ok    a server runs at %s\n", d->state.api_url);
+    else
+        warn(d, "no server is running", "start one with `basalt serve`");
+}
+
+static void check_database(struct doctor *d)
+{
+    struct err e = {0};
+    const char *url = d->settings->database_url ? d->settings->database_url : d->running ? d->state.db_url : NULL;
+    if (!url)
+        return;
+    if (pg_now_open(url, 5000, &d->db, &e))
+        printf("ok    PostgreSQL %d answers\n", pg_now_server_version(d->db) / 10000);
+    else
+        bad(d, "the database cannot be reached", e.message);
+}
+
+struct question {
+    const char *sql;   /* true: all is well */
+    const char *what, *mend;
+    bool serious;
+};
+
+static const struct question questions[] = {
+    {"select exists (select from basalt.migrations)", "the database is not migrated", "run `basalt migrate`", true},
+    {"select current_setting('server_version_num')::int between 140000 and 189999", "this PostgreSQL is not supported",
+     "use version 14 to 18", true},
+    {"select exists (select from basalt.setting where name = 'logins')",
+     "accounts, requests and storage share one database login",
+     "use the private PostgreSQL, or give a URL whose role may create roles", false},
+    {"select coalesce((select rolbypassrls from pg_roles where rolname = 'service_role'), false)",
+     "service_role does not pass row level security", "as superuser: alter role service_role bypassrls", true},
+    {"select not exists (select from pg_roles where rolname = 'authenticator' and (rolsuper or rolbypassrls))",
+     "authenticator passes row level security", "as superuser: alter role authenticator nosuperuser nobypassrls", true},
+    {"select not exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+     " where n.nspname = 'public' and c.relkind in ('r', 'p') and not c.relrowsecurity)",
+     "tables in public have no row level security", "alter table … enable row level security, then add policies", false},
+    {"select current_setting('fsync') = 'on' and current_setting('synchronous_commit') <> 'off'",
+     "the database may forget what it acknowledged", "set fsync and synchronous_commit to on", true},
+};
+
+static void ask(struct doctor *d, const struct question *q)
+{
+    struct pg_result *r = NULL;
+    struct err e = {0};
+    bool ok = pg_now_query(d->db, q->sql, NULL, 0, &r, &e);
+    bool well = ok && pg_row_count(r) == 1 && pg_row_bool(r, 0, 0);
+    pg_now_free(&r);
+    if (well)
+        return;
+    (q->serious ? bad : warn)(d, q->what, ok ? q->mend : e.message);
+}
+
+static void check_exposure(struct doctor *d)
+{
+    struct settings *s = d->settings;
+    if (settings_listens_on_loopback(s))
+        return;
+    if (!s->tls_cert && !s->trusted_proxies)
+        warn(d, "the API listens beyond this machine without TLS",
+             "set tls_cert and tls_key, or trusted_proxies when a proxy does TLS");
+    if (s->cors_origins && strcmp(s->cors_origins, "*") == 0)
+        warn(d, "any web page may call the API", "set cors_origins to the app's own");
+    if (settings_autoconfirm(s))
+        warn(d, "e-mail addresses are confirmed without a mail", "set smtp_url, or mailer_autoconfirm=false");
+    if (!s->api_key_required)
+        warn(d, "no API key is asked for", "set api_key_required=true");
+    if (s->password_min_length < 8)
+        warn(d, "passwords may be shorter than 8", "set password_min_length=8");
+}
+
+int doctor_command(struct settings *s, const char **args, int n)
+{
+    (void)args;
+    if (n > 0)
+        return command_misused("doctor", "it takes settings only");
+    struct doctor d = {.settings = s, .dir = settings_data_dir(s)};
+    check_binaries(&d);
+    check_server(&d);
+    check_database(&d);
+    for (size_t i = 0; d.db && i < sizeof(questions) / sizeof(questions[0]); i++)
+        ask(&d, &questions[i]);
+    check_exposure(&d);
+    pg_now_close(&d.db);
+    if (d.bad + d.warned == 0)
+        good("nothing to mend");
+    return d.bad > 0;
+}

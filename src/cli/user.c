@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `basalt user`: the server's own rules on one loop and one connection, so that a user made here has
+ * identity and profile in the same transaction as over HTTP, and running servers hear of changes.
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "app/server_main.h"
+#include "auth/auth.h"
+#include "base/clock.h"
+#include "base/secret.h"
+#include "cli/command.h"
+#include "cli/connect.h"
+#include "pg/pg_tx.h"
+#include "runtime/fiber.h"
+#include "runtime/loop.h"
+
+enum { PASSWORD_LINE_MAX = 1024, LIST_MAX = 1000, ARENA_BUDGET = 64 * 1024 * 1024, TIME_LIMIT_S = 60 };
+
+struct job {
+    const char **args;
+    int n;
+    struct req *req;
+    struct err e;
+    bool ok;
+    bool (*run)(struct job *);
+};
+
+/* ---- the verbs ----------------------------------------------------------------------------- */
+
+static bool has_flag(const struct job *j, const char *flag)
+{
+    for (int i = 2; i < j->n; i++)
+        if (strcmp(j->args[i], flag) == 0)
+            return true;
+    return false;
+}
+
+static struct str flag_value(const struct job *j, const char *flag)
+{
+    for (int i = 2; i + 1 < j->n; i++)
+        if (strcmp(j->args[i], flag) == 0)
+            return str_from(j->args[i + 1]);
+    return (struct str){0};
+}
+
+/* One line of standard input; asked for when that is a terminal. */
+static bool password_read(struct job *j, struct str *out)
+{
+    char line[PASSWORD_LINE_MAX];
+    if (isatty(STDIN_FILENO))
+        fprintf(stderr, "Password: ");
+    if (!fgets(line, sizeof(line), stdin))
+        return err_set(&j->e, 2, "password_missing", "no password came on standard input");
+    size_t n = strcspn(line, "\r\n");
+    *out = arena_str(j->req->arena, str_of(line, n));
+    secret_wipe_bytes(line, sizeof(line));
+    return n > 0 || err_set(&j->e, 2, "password_missing", "the password is empty");
+}
+
+static bool find(struct job *j, struct user *out)
+{
+    struct str email;
+    return user_email_normal(j->req->arena, str_from(j->args[1]), &email, &j->e)
+           && user_load_by_email(j->req, email, out, &j->e);
+}
+
+static bool create(struct job *j)
+{
+    struct signup s = {.actor_kind = "cli", .email_confirmed = has_flag(j, "--confirmed")};
+    struct login l;
+    struct str role = flag_value(j, "--role");
+    if (!user_email_normal(j->req->arena, str_from(j->args[1]), &s.email, &j->e) || !password_read(j, &s.password))
+        return false;
+    if (role.p)
+        s.user_metadata = arena_printf(j->req->arena, "{\"role\":\"%.*s\"}", STR_ARG(role));
+    if (!signup_run(j->req, &s, &l, &j->e))
+        return false;
+    printf("%s %.*s%s\n", l.user.id.text, STR_ARG(l.user.email), s.email_confirmed ? "" : " (not confirmed)");
+    return true;
+}
+
+static bool change(struct job *j, struct user_change *c)
+{
+    struct user u;
+    c->actor_kind = "cli";
+    if (!find(j, &u) || !user_admin_update(j->req, uuid_str(&u.id), c, &u, &j->e))
+        return false;
+    printf("%s %.*s\n", u.id.text, STR_ARG(u.email));
+    return true;
+}
+
+static bool confirm(struct job *j)
+{
+    return change(j, &(struct user_change){.confirm_email = true});
+}
+
+static bool password(struct job *j)
+{
+    struct user_change c = {0};
+    return password_read(j, &c.password) && change(j, &c);
+}
+
+static bool list(struct job *j)
+{
+    struct user_page page;
+    struct str filter = j->n > 1 ? str_from(j->args[1]) : (struct str){0};
+    if (!user_admin_list(j->req, filter, false, 1, LIST_MAX, &page, &j->e))
+        return false;
+    for (size_t i = 0; i < page.count; i++) {
+        const struct user *u = &page.users[i];
+        char made[28];
+        clock_rfc3339(u->created_us, made);
+        printf("%s  %.19s  %-12s %.*s\n", u->id.text, made,
+               u->banned_until_us > j->req->now_us ? "banned" : user_confirmed(u) ? "confirmed" : "unconfirmed",
+               STR_ARG(u->email));
+    }
+    if ((int64_t)page.count < page.total)
+        printf("… and %lld more: add a filter\n", (long long)(page.total - (int64_t)page.count));
+    return true;
+}
+
+static bool delete(struct job *j)
+{
+    struct user u;
+    if (!find(j, &u) || !user_admin_delete(j->req, uuid_str(&u.id), false, "cli", &j->e))
+        return false;
+    printf("deleted %s %.*s\n", u.id.text, STR_ARG(u.email));
+    return true;
+}
+
+struct verb {
+    const char *name;
+    int least, most; /* words, the verb included */
+    bool (*run)(struct job *);
+};
+
+static const struct verb verbs[] = {
+    {"create", 2, 5, create}, {"confirm", 2, 2, confirm}, {"password", 2, 2, password},
+    {"list", 1, 2, list},     {"delete", 2, 2, delete},
+};
+
+/* ---- running one on a loop ------------------------------------------------------------------- */
+
+static void job_fiber(void *arg)
+{
+    struct job *j = arg;
+    fiber_set_deadline(clock_mono_us() + TIME_LIMIT_S * CLOCK_S);
+    j->ok = j->run(j);
+    loop_stop_all();
+}
+
+static void job_start(void *arg)
+{
+    fiber_start(job_fiber, arg);
+}
+
+static bool job_on_loop(struct settings *s, struct job *j, struct services *services, const struct database *db)
+{
+    struct arena arena;
+    arena_init(&arena, ARENA_BUDGET);
+    struct pg_client client = {.arena = &arena};
+    struct req req = {
+        .arena = &arena,
+        .services = services,
+        .pg = &client,
+        .now_us = clock_wall_us(),
+        .user_agent = S("basalt user"),
+    };
+    trace_request_id((struct str){0}, req.id);
+    j->req = &req;
+    bool open = server_main_pool(s, db, 1, 1, &j->e);
+    if (open) {
+        loop_post(loop_at(0), job_start, j);
+        loop_run_all();
+        pg_pool_close_all(1000);
+    }
+    arena_close(&arena);
+    return open && j->ok;
+}
+
+static bool job_run(struct settings *s, struct job *j)
+{
+    struct secrets secrets;
+    struct database db;
+    struct services services;
+    if (!connect_database(s, &secrets, &db, &j->e))
+        return false;
+    bool ok = loop_create_all(1, &j->e) && database_prepare(s, NULL, false, &secrets, &db, &j->e)
+              && server_main_services(s, "", &secrets, &db, &services, &j->e);
+    if (ok) {
+        ok = job_on_loop(s, j, &services, &db);
+        server_main_services_close(&services);
+    }
+    database_close(&db, true);
+    secrets_close(&secrets);
+    return ok;
+}
+
+int user_command(struct settings *s, const char **args, int n)
+{
+    for (size_t i = 0; n > 0 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strcmp(args[0], verbs[i].name) != 0)
+            continue;
+        if (n < verbs[i].least || n > verbs[i].most)
+            return command_misused("user", "an e-mail address is missing, or there are too many words");
+        struct job j = {.args = args, .n = n, .run = verbs[i].run};
+        return job_run(s, &j) ? 0 : command_fail(&j.e);
+    }
+    return command_misused("user", "it takes create, confirm, password, list or delete");
+}
