@@ -219,8 +219,8 @@ static bool complete(const struct settings *settings, struct secrets *s, bool *m
     return derive_keys(s, settings->anon_key, settings->service_role_key, made, e);
 }
 
-bool secrets_load(const struct settings *settings, const char *dir, struct secrets *out,
-                  struct err *e)
+static bool load(const struct settings *settings, const char *dir, bool keep, struct secrets *out,
+                 struct err *e)
 {
     struct secrets s = {0};
     bool made = false;
@@ -238,12 +238,14 @@ bool secrets_load(const struct settings *settings, const char *dir, struct secre
     return true;
 }
 
-bool secrets_load(const struct settings *settings, const char *dir, struct secrets *out, struct err *e)
+bool secrets_load(const struct settings *settings, const char *dir, struct secrets *out,
+                  struct err *e)
 {
     return load(settings, dir, true, out, e);
 }
 
-bool secrets_load_for_command(const struct settings *settings, const char *dir, struct secrets *out, struct err *e)
+bool secrets_load_for_command(const struct settings *settings, const char *dir,
+                              struct secrets *out, struct err *e)
 {
     return load(settings, dir, false, out, e);
 }

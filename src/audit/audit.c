@@ -56,26 +56,38 @@ void audit_add(struct pg_tx *tx, struct req *req, const struct audit_note *note)
     *id = uuid_v7();
     struct str subject = note->subject_id.p ? note->subject_id : note->actor_id;
     pg_tx_add(tx, &audit_insert_sql,
-              PG_ARGS(uuid_str(id), str_from(events[note->event].name), S("success"), note->actor_id,
-                      note->actor_kind, subject, req->client_ip, req->user_agent, str_from(req->id), note->detail,
-                      payload_of(note, req->arena)));
+              PG_ARGS(uuid_str(id), str_from(events[note->event].name), S("success"),
+                      note->actor_id, note->actor_kind, subject, req->client_ip, req->user_agent,
+                      str_from(req->id), note->detail, payload_of(note, req->arena)));
     remember(req, note);
 }
 
-void audit_log(const struct req *req, bool committed)
+static void log_note(const struct req *req, const struct audit_note *note)
 {
+    struct log_line l;
+    log_begin(&l, LOG_INFO, "audit");
+    log_cstr(&l, "name", events[note->event].name);
+    log_cstr(&l, "outcome", "success");
+    log_str(&l, "actor_id", note->actor_id);
+    log_str(&l, "actor_kind", note->actor_kind);
+    log_str(&l, "subject_id", note->subject_id);
+    log_str(&l, "ip", req->client_ip);
+    log_cstr(&l, "request_id", req->id);
+    log_end(&l);
+}
+
+bool audit_commit(struct pg_tx *tx, struct req *req, struct err *e)
+{
+    if (!pg_tx_commit(tx, e))
+        return false;
     const struct audit_trail *trail = req->audit;
-    for (unsigned i = 0; trail && i < trail->count; i++) {
-        const struct audit_note *note = trail->notes[i];
-        struct log_line l;
-        log_begin(&l, LOG_INFO, "audit");
-        log_cstr(&l, "name", events[note->event].name);
-        log_cstr(&l, "outcome", committed ? "success" : "failure");
-        log_str(&l, "actor_id", note->actor_id);
-        log_str(&l, "actor_kind", note->actor_kind);
-        log_str(&l, "subject_id", note->subject_id);
-        log_str(&l, "ip", req->client_ip);
-        log_cstr(&l, "request_id", req->id);
-        log_end(&l);
-    }
+    for (unsigned i = 0; trail && i < trail->count; i++)
+        log_note(req, trail->notes[i]);
+    audit_forget(req);
+    return true;
+}
+
+void audit_forget(struct req *req)
+{
+    req->audit = NULL;
 }

@@ -27,7 +27,7 @@ struct audit_note {
     struct str detail;      /* JSON object's text or absent */
 };
 
-/* The notes of a request, written to the log by audit_log. */
+/* Notes of a request that are not durable yet. */
 struct audit_trail {
     const struct audit_note *notes[8];
     unsigned count;
@@ -35,8 +35,10 @@ struct audit_trail {
 
 /* Queues the rows in tx; note is copied. */
 void audit_add(struct pg_tx *tx, struct req *req, const struct audit_note *note);
-/* After the answer: one log line a note, "outcome" by whether the request's transaction was committed. */
-void audit_log(const struct req *req, bool committed);
+/* pg_tx_commit, then one log line a note: an event is told only once it is durable. */
+MUST_CHECK bool audit_commit(struct pg_tx *tx, struct req *req, struct err *e);
+/* Forgets the notes of a transaction that was given up. */
+void audit_forget(struct req *req);
 const char *audit_name(enum audit_event event);
 
 #endif

@@ -23,7 +23,8 @@ static bool may_log_in(const struct req *req, const struct user *u, struct err *
 }
 
 /* Unknown users, users without a password and deleted ones cost the same hash as a wrong password. */
-static bool attempt_check(struct req *req, struct str email, struct str password, struct attempt *out, struct err *e)
+static bool attempt_check(struct req *req, struct str email, struct str password,
+                          struct attempt *out, struct err *e)
 {
     struct user u = {0};
     bool known = user_load_by_email(req, email, &u, e);
@@ -42,14 +43,16 @@ static bool attempt_check(struct req *req, struct str email, struct str password
     return !stale || hasher_make(req, password, &out->new_hash, e);
 }
 
-static bool profile_in_place(struct req *req, const struct pg_result *r, struct str *out, struct err *e)
+static bool profile_in_place(struct req *req, const struct pg_result *r, struct str *out,
+                             struct err *e)
 {
     *out = arena_str(req->arena, pg_row_str(r, 0, PROFILE_READ_PROFILE));
     return out->p || err_set(e, 404, "profile_not_found", "User profile not found");
 }
 
 /* False with e clear: the user has changed since they were read. */
-static bool attempt_write(struct req *req, struct attempt *at, bool want_profile, struct login *out, struct err *e)
+static bool attempt_write(struct req *req, struct attempt *at, bool want_profile, struct login *out,
+                          struct err *e)
 {
     const char *table = want_profile ? auth_config_of(req)->profile_table : NULL;
     struct token_pair *pair = &out->pair;
@@ -60,7 +63,9 @@ static bool attempt_write(struct req *req, struct attempt *at, bool want_profile
         return false;
     session_queue_open(&tx, req, &at->user, pair, "password", at->new_hash);
     audit_add(&tx, req,
-              &(struct audit_note){.event = AUDIT_LOGIN, .actor_id = id, .actor_kind = S("user"),
+              &(struct audit_note){.event = AUDIT_LOGIN,
+                                   .actor_id = id,
+                                   .actor_kind = S("user"),
                                    .actor_email = at->user.email,
                                    .detail = S("{\"provider\":\"email\"}")});
     pg_tx_add(&tx, &user_by_id_sql, PG_ARGS(id));
@@ -73,16 +78,16 @@ static bool attempt_write(struct req *req, struct attempt *at, bool want_profile
     if (table && !profile_in_place(req, pg_tx_result(&tx, 3), &out->profile, e))
         return false;
     return user_from_row(pg_tx_result(&tx, 2), 0, req->arena, &out->user, e)
-           && session_sign(req, &out->user, S("aal1"), session_amr(req, "password"), pair, e) && pg_tx_commit(&tx, e);
+           && session_sign(req, &out->user, S("aal1"), session_amr(req, "password"), pair, e)
+           && audit_commit(&tx, req, e);
 }
 
-bool login_password(struct req *req, struct str email, struct str password, bool want_profile, struct login *out,
-                    struct err *e)
+bool login_password(struct req *req, struct str email, struct str password, bool want_profile,
+                    struct login *out, struct err *e)
 {
     struct attempt at = {0};
     struct login l = {0};
     for (int tries = 0; tries < 2; tries++) {
-        struct audit_trail *before = req->audit;
         if (!attempt_check(req, email, password, &at, e))
             return false;
         if (attempt_write(req, &at, want_profile, &l, e)) {
@@ -92,7 +97,7 @@ bool login_password(struct req *req, struct str email, struct str password, bool
         }
         if (e->status)
             return false;
-        req->audit = before;
+        audit_forget(req);
     }
     return refused(e);
 }

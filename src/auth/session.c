@@ -30,8 +30,8 @@ struct str session_amr(struct req *req, const char *method)
 }
 
 /* Claims in GoTrue's order (auth.md §2.1). */
-static void put_claims(struct buf *b, const struct req *req, const struct user *u, struct str aal, struct str amr,
-                       const struct token_pair *pair)
+static void put_claims(struct buf *b, const struct req *req, const struct user *u, struct str aal,
+                       struct str amr, const struct token_pair *pair)
 {
     const struct auth_config *c = auth_config_of(req);
     json_put_open(b, '{');
@@ -53,8 +53,8 @@ static void put_claims(struct buf *b, const struct req *req, const struct user *
     json_put_close(b, '}');
 }
 
-bool session_sign(struct req *req, const struct user *u, struct str aal, struct str amr, struct token_pair *pair,
-                  struct err *e)
+bool session_sign(struct req *req, const struct user *u, struct str aal, struct str amr,
+                  struct token_pair *pair, struct err *e)
 {
     const struct auth_config *c = auth_config_of(req);
     pair->expires_in_s = c->token_life_us / CLOCK_S;
@@ -64,20 +64,22 @@ bool session_sign(struct req *req, const struct user *u, struct str aal, struct 
     buf_init_arena(&token, req->arena, 2 * CLAIMS_MAX);
     put_claims(&claims, req, u, aal, amr, pair);
     if (claims.failed)
-        return err_set(e, 500, "unexpected_failure", "User metadata does not fit into an access token");
+        return err_set(e, 500, "unexpected_failure",
+                       "User metadata does not fit into an access token");
     if (!jwt_sign(guard_keys(c->guard), buf_view(&claims), &token, e))
         return false;
     pair->access_token = buf_view(&token);
     return true;
 }
 
-void session_queue_open(struct pg_tx *tx, struct req *req, const struct user *u, const struct token_pair *pair,
-                        const char *method, struct str new_hash)
+void session_queue_open(struct pg_tx *tx, struct req *req, const struct user *u,
+                        const struct token_pair *pair, const char *method, struct str new_hash)
 {
     bool unconfirmed_may = auth_config_of(req)->unverified_may_login;
     pg_tx_add(tx, &session_open_sql,
-              PG_ARGS(uuid_str(&u->id), u->password, uuid_str(&pair->session_id), pair->refresh_token,
-                      req->user_agent, req->client_ip, str_from(method), new_hash, pg_tx_bool(unconfirmed_may)));
+              PG_ARGS(uuid_str(&u->id), u->password, uuid_str(&pair->session_id),
+                      pair->refresh_token, req->user_agent, req->client_ip, str_from(method),
+                      new_hash, pg_tx_bool(unconfirmed_may)));
 }
 
 void session_put_json(struct buf *b, const struct token_pair *pair, const struct user *user)
@@ -100,14 +102,15 @@ struct refresh {
     bool revoked;
     int64_t revoked_us, not_after_us, session_created_us, used_us;
     struct str aal, amr;
-    struct str active_token, active_parent; /* the session's living token; absent when all are spent */
+    struct str active_token,
+        active_parent; /* the session's living token; absent when all are spent */
 };
 
 /* What to do with a token that was found and whose session is in order (auth.md §2.3, v1). */
 enum refresh_verdict {
-    REFRESH_ROTATE,       /* spend it, make a child */
-    REFRESH_GIVE_ACTIVE,  /* its child was never used: the client did not get our answer */
-    REFRESH_REUSED,       /* it has leaked */
+    REFRESH_ROTATE,      /* spend it, make a child */
+    REFRESH_GIVE_ACTIVE, /* its child was never used: the client did not get our answer */
+    REFRESH_REUSED,      /* it has leaked */
 };
 
 static bool token_form_ok(struct str t)
@@ -134,7 +137,8 @@ static void refresh_from_row(const struct pg_result *r, struct arena *a, struct 
     out->active_parent = arena_str(a, pg_row_str(r, 0, REFRESH_READ_ACTIVE_PARENT));
 }
 
-static bool session_in_order(const struct req *req, const struct refresh *t, const struct user *u, struct err *e)
+static bool session_in_order(const struct req *req, const struct refresh *t, const struct user *u,
+                             struct err *e)
 {
     const struct auth_config *c = auth_config_of(req);
     int64_t now = req->now_us;
@@ -145,12 +149,13 @@ static bool session_in_order(const struct req *req, const struct refresh *t, con
     if (over)
         return err_set(e, 400, "session_expired", "Invalid Refresh Token: Session Expired");
     if (c->session_inactivity_us && t->used_us + c->session_inactivity_us <= now)
-        return err_set(e, 400, "session_expired", "Invalid Refresh Token: Session Expired (Inactivity)");
+        return err_set(e, 400, "session_expired",
+                       "Invalid Refresh Token: Session Expired (Inactivity)");
     return true;
 }
 
-static enum refresh_verdict verdict_of(const struct req *req, const struct refresh *t, struct str token,
-                                       struct refresh_outcome *out)
+static enum refresh_verdict verdict_of(const struct req *req, const struct refresh *t,
+                                       struct str token, struct refresh_outcome *out)
 {
     *out = (struct refresh_outcome){.reuse_cause = ""};
     if (!t->revoked) {
@@ -171,27 +176,32 @@ static enum refresh_verdict verdict_of(const struct req *req, const struct refre
 }
 
 /* Revokes the session's tokens and keeps that revocation although the caller gets an error. */
-static bool refresh_refuse_reuse(struct pg_tx *tx, struct req *req, const struct refresh *t, const struct user *u,
-                                 struct err *e)
+static bool refresh_refuse_reuse(struct pg_tx *tx, struct req *req, const struct refresh *t,
+                                 const struct user *u, struct err *e)
 {
     if (auth_config_of(req)->refresh_rotation)
         pg_tx_add(tx, &refresh_revoke_family_sql, PG_ARGS(t->session_id));
     audit_add(tx, req,
-              &(struct audit_note){.event = AUDIT_TOKEN_REUSED, .actor_id = t->user_id, .actor_kind = S("user"),
+              &(struct audit_note){.event = AUDIT_TOKEN_REUSED,
+                                   .actor_id = t->user_id,
+                                   .actor_kind = S("user"),
                                    .actor_email = u->email});
-    if (!pg_tx_commit(tx, e))
+    if (!audit_commit(tx, req, e))
         return false;
     auth_count("reuse");
     return err_set(e, 400, "refresh_token_already_used", "Invalid Refresh Token: Already Used");
 }
 
-static void refresh_write(struct pg_tx *tx, struct req *req, const struct refresh *t, const struct user *u,
-                          enum refresh_verdict verdict, const struct token_pair *pair)
+static void refresh_write(struct pg_tx *tx, struct req *req, const struct refresh *t,
+                          const struct user *u, enum refresh_verdict verdict,
+                          const struct token_pair *pair)
 {
-    struct audit_note note = {.actor_id = t->user_id, .actor_kind = S("user"), .actor_email = u->email};
+    struct audit_note note = {
+        .actor_id = t->user_id, .actor_kind = S("user"), .actor_email = u->email};
     if (verdict == REFRESH_ROTATE) {
-        pg_tx_add(tx, &refresh_rotate_sql,
-                  PG_ARGS(t->id, pair->refresh_token, t->session_id, req->user_agent, req->client_ip));
+        pg_tx_add(
+            tx, &refresh_rotate_sql,
+            PG_ARGS(t->id, pair->refresh_token, t->session_id, req->user_agent, req->client_ip));
         note.event = AUDIT_TOKEN_REVOKED;
         audit_add(tx, req, &note);
     } else {
@@ -202,8 +212,8 @@ static void refresh_write(struct pg_tx *tx, struct req *req, const struct refres
 }
 
 /* Locks the session of the token, then reads token, session and user as they are after the lock. */
-static bool refresh_lock(struct pg_tx *tx, struct req *req, struct str token, struct refresh *t, struct user *u,
-                         struct err *e)
+static bool refresh_lock(struct pg_tx *tx, struct req *req, struct str token, struct refresh *t,
+                         struct user *u, struct err *e)
 {
     pg_tx_add(tx, &refresh_lock_sql, PG_ARGS(token));
     pg_tx_add(tx, &refresh_read_sql, PG_ARGS(token));
@@ -212,7 +222,8 @@ static bool refresh_lock(struct pg_tx *tx, struct req *req, struct str token, st
         return false;
     const struct pg_result *read = pg_tx_result(tx, 1), *owner = pg_tx_result(tx, 2);
     if (pg_row_count(read) == 0 || pg_row_count(owner) == 0)
-        return err_set(e, 400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found");
+        return err_set(e, 400, "refresh_token_not_found",
+                       "Invalid Refresh Token: Refresh Token Not Found");
     refresh_from_row(read, req->arena, t);
     return user_from_row(owner, 0, req->arena, u, e);
 }
@@ -240,7 +251,7 @@ bool session_refresh(struct req *req, struct str token, struct user *user, struc
     if (!session_sign(req, &u, t.aal, t.amr, &p, e))
         return false;
     refresh_write(&tx, req, &t, &u, verdict, &p);
-    if (!pg_tx_commit(&tx, e))
+    if (!audit_commit(&tx, req, e))
         return false;
     if (pg_row_count(pg_tx_result(&tx, 0)) == 0)
         return err_set(e, 400, "user_banned", "Invalid Refresh Token: User Banned");
@@ -266,9 +277,11 @@ bool session_logout(struct req *req, enum session_scope scope, struct err *e)
     else
         pg_tx_add(&tx, &session_delete_others_sql, PG_ARGS(user, session));
     audit_add(&tx, req,
-              &(struct audit_note){.event = AUDIT_LOGOUT, .actor_id = user, .actor_kind = S("user"),
+              &(struct audit_note){.event = AUDIT_LOGOUT,
+                                   .actor_id = user,
+                                   .actor_kind = S("user"),
                                    .actor_email = caller_of(req)->user.email});
-    if (!pg_tx_commit(&tx, e))
+    if (!audit_commit(&tx, req, e))
         return false;
     caller_forget(user);
     auth_count("logout");

@@ -14,12 +14,9 @@ struct profile_field {
 };
 
 static const struct profile_field profile_fields[] = {
-    {S_INIT("name"), JSON_STR, 255},
-    {S_INIT("role"), JSON_STR, 63},
-    {S_INIT("full_name"), JSON_STR, 255},
-    {S_INIT("avatar_url"), JSON_STR, 2048},
-    {S_INIT("country"), JSON_STR, 64},
-    {S_INIT("annual_income"), JSON_NUMBER, 10000000},
+    {S_INIT("name"), JSON_STR, 255},      {S_INIT("role"), JSON_STR, 63},
+    {S_INIT("full_name"), JSON_STR, 255}, {S_INIT("avatar_url"), JSON_STR, 2048},
+    {S_INIT("country"), JSON_STR, 64},    {S_INIT("annual_income"), JSON_NUMBER, 10000000},
     {S_INIT("timezone"), JSON_STR, 64},
 };
 
@@ -56,22 +53,27 @@ static bool number_fits(struct str text, size_t max)
     return text.n <= 32 && str_to_i64(whole, &v) && v >= 0 && v <= (int64_t)max && text.p[0] != '-';
 }
 
-bool signup_profile_check(const struct auth *a, struct str name, struct str value, struct arena *arena, struct err *e)
+bool signup_profile_check(const struct auth *a, struct str name, struct str value,
+                          struct arena *arena, struct err *e)
 {
     struct profile_field f = field_of(name);
     if (f.type == JSON_ANY)
-        return value.n <= f.max || err_set(e, 422, "validation_failed", "%.*s is too long", STR_ARG(name));
+        return value.n <= f.max
+               || err_set(e, 422, "validation_failed", "%.*s is too long", STR_ARG(name));
     struct str member = arena_printf(arena, "{\"v\":%.*s}", STR_ARG(value)), got = {0};
     if (!json_get(member, "v", f.type, &got, arena))
         return err_set(e, 422, "validation_failed", "%.*s must be a %s", STR_ARG(name),
                        f.type == JSON_NUMBER ? "number" : "string");
     if (f.type == JSON_NUMBER)
         return number_fits(got, f.max)
-               || err_set(e, 422, "validation_failed", "%.*s must be a number from 0 to %zu", STR_ARG(name), f.max);
+               || err_set(e, 422, "validation_failed", "%.*s must be a number from 0 to %zu",
+                          STR_ARG(name), f.max);
     if (got.n > f.max)
-        return err_set(e, 422, "validation_failed", "%.*s must be at most %zu bytes", STR_ARG(name), f.max);
+        return err_set(e, 422, "validation_failed", "%.*s must be at most %zu bytes", STR_ARG(name),
+                       f.max);
     if (str_is(name, "role") && !list_has(a->config.profile_roles, got))
-        return err_set(e, 422, "validation_failed", "role must be one of %.*s", STR_ARG(a->config.profile_roles));
+        return err_set(e, 422, "validation_failed", "role must be one of %.*s",
+                       STR_ARG(a->config.profile_roles));
     return true;
 }
 
@@ -111,7 +113,8 @@ struct str signup_profile_from_metadata(struct req *req, struct str metadata)
 /* ---- the rows of a new user --------------------------------------------------------------- */
 
 /* {"provider":…,"providers":[…]} with the caller's own keys over it. */
-static bool app_metadata_of(struct req *req, const struct signup *in, struct str *out, struct err *e)
+static bool app_metadata_of(struct req *req, const struct signup *in, struct str *out,
+                            struct err *e)
 {
     struct buf b;
     buf_init_arena(&b, req->arena, METADATA_MAX);
@@ -125,7 +128,8 @@ static bool app_metadata_of(struct req *req, const struct signup *in, struct str
         json_put_str(&b, S("phone"));
     json_put_close(&b, ']');
     json_put_close(&b, '}');
-    return json_merge(buf_view(&b), in->app_metadata.p ? in->app_metadata : S("{}"), req->arena, out, e);
+    return json_merge(buf_view(&b), in->app_metadata.p ? in->app_metadata : S("{}"), req->arena,
+                      out, e);
 }
 
 static struct str identity_data(struct req *req, struct str id, const char *key, struct str value)
@@ -142,8 +146,8 @@ static struct str identity_data(struct req *req, struct str id, const char *key,
 }
 
 /* A public signup's user_metadata equals its identity's data; confirming marks email_verified (GoTrue, user.go). */
-static bool metadata_of(struct req *req, const struct signup *in, struct str identity, struct str *metadata,
-                        struct str *identity_out, struct err *e)
+static bool metadata_of(struct req *req, const struct signup *in, struct str identity,
+                        struct str *metadata, struct str *identity_out, struct err *e)
 {
     struct str own = in->user_metadata.p ? in->user_metadata : S("{}");
     *identity_out = identity;
@@ -153,7 +157,8 @@ static bool metadata_of(struct req *req, const struct signup *in, struct str ide
             return false;
         *metadata = *identity_out;
     }
-    return !in->email_confirmed || json_merge(*metadata, S("{\"email_verified\":true}"), req->arena, metadata, e);
+    return !in->email_confirmed
+           || json_merge(*metadata, S("{\"email_verified\":true}"), req->arena, metadata, e);
 }
 
 /* Indexes of statements in the flush, so that a failure can be worded. */
@@ -164,7 +169,8 @@ struct plan {
 static bool failure_worded(const struct pg_tx *tx, const struct plan *plan, struct err *e)
 {
     if (str_is(tx->error.sqlstate, "23505") && str_starts(tx->error.constraint, S("users_email")))
-        return err_set(e, 422, "email_exists", "A user with this email address has already been registered");
+        return err_set(e, 422, "email_exists",
+                       "A user with this email address has already been registered");
     if (str_is(tx->error.sqlstate, "23505") && str_starts(tx->error.constraint, S("users_phone")))
         return err_set(e, 422, "phone_exists", "Phone number already registered by another user");
     if (e->status != 500)
@@ -174,7 +180,8 @@ static bool failure_worded(const struct pg_tx *tx, const struct plan *plan, stru
     char sqlstate[sizeof(e->sqlstate)];
     memcpy(sqlstate, e->sqlstate, sizeof(sqlstate));
     if (plan->profile >= 0 && tx->error.statement >= plan->profile)
-        err_set(e, 500, "unexpected_failure", "Failed to create profile. Auth user removed for safety.");
+        err_set(e, 500, "unexpected_failure",
+                "Failed to create profile. Auth user removed for safety.");
     else
         err_set(e, 500, "unexpected_failure", "Database error saving new user");
     err_detail(e, "%s", detail);
@@ -187,7 +194,8 @@ struct rows {
     struct str app_metadata, user_metadata, identity_email, identity_phone, profile;
 };
 
-static bool rows_prepare(struct req *req, const struct signup *in, struct user *u, struct rows *out, struct err *e)
+static bool rows_prepare(struct req *req, const struct signup *in, struct user *u, struct rows *out,
+                         struct err *e)
 {
     const struct auth_config *c = auth_config_of(req);
     out->id = uuid_str(&u->id);
@@ -200,29 +208,33 @@ static bool rows_prepare(struct req *req, const struct signup *in, struct user *
         || !metadata_of(req, in, identity, &out->user_metadata, &first, e))
         return false;
     out->identity_email = in->email.p ? first : (struct str){0};
-    out->identity_phone = !in->phone.p ? (struct str){0}
+    out->identity_phone = !in->phone.p  ? (struct str){0}
                           : in->email.p ? identity_data(req, out->id, "phone", in->phone)
                                         : first;
-    out->profile = in->profile.p ? in->profile : signup_profile_from_metadata(req, in->user_metadata);
+    out->profile =
+        in->profile.p ? in->profile : signup_profile_from_metadata(req, in->user_metadata);
     return true;
 }
 
-static void rows_queue(struct pg_tx *tx, struct req *req, const struct signup *in, const struct rows *r,
-                       struct plan *plan)
+static void rows_queue(struct pg_tx *tx, struct req *req, const struct signup *in,
+                       const struct rows *r, struct plan *plan)
 {
     const char *table = auth_config_of(req)->profile_table;
     pg_tx_add(tx, &user_insert_sql,
-              PG_ARGS(r->id, r->aud, r->role, in->email, in->phone, r->password, pg_tx_bool(in->email_confirmed),
-                      pg_tx_bool(in->phone_confirmed), r->app_metadata, r->user_metadata,
-                      pg_tx_time(tx, in->banned_until_us)));
+              PG_ARGS(r->id, r->aud, r->role, in->email, in->phone, r->password,
+                      pg_tx_bool(in->email_confirmed), pg_tx_bool(in->phone_confirmed),
+                      r->app_metadata, r->user_metadata, pg_tx_time(tx, in->banned_until_us)));
     if (r->identity_email.p)
         pg_tx_add(tx, &identity_insert_sql, PG_ARGS(r->id, r->id, S("email"), r->identity_email));
     if (r->identity_phone.p)
         pg_tx_add(tx, &identity_insert_sql, PG_ARGS(r->id, r->id, S("phone"), r->identity_phone));
     audit_add(tx, req,
-              &(struct audit_note){.event = AUDIT_USER_SIGNED_UP, .actor_id = r->id,
-                                   .actor_kind = str_from(in->actor_kind), .actor_email = in->email,
-                                   .detail = in->email.p ? S("{\"provider\":\"email\"}") : S("{\"provider\":\"phone\"}")});
+              &(struct audit_note){.event = AUDIT_USER_SIGNED_UP,
+                                   .actor_id = r->id,
+                                   .actor_kind = str_from(in->actor_kind),
+                                   .actor_email = in->email,
+                                   .detail = in->email.p ? S("{\"provider\":\"email\"}")
+                                                         : S("{\"provider\":\"phone\"}")});
     plan->profile = -1;
     if (table) {
         plan->profile = (int)tx->count;
@@ -230,19 +242,22 @@ static void rows_queue(struct pg_tx *tx, struct req *req, const struct signup *i
     }
 }
 
-static void login_queue(struct pg_tx *tx, struct req *req, const struct signup *in, const struct user *u,
-                        const struct token_pair *pair, struct plan *plan)
+static void login_queue(struct pg_tx *tx, struct req *req, const struct signup *in,
+                        const struct user *u, const struct token_pair *pair, struct plan *plan)
 {
     plan->session = (int)tx->count;
     session_queue_open(tx, req, u, pair, "password", (struct str){0});
     audit_add(tx, req,
-              &(struct audit_note){.event = AUDIT_LOGIN, .actor_id = uuid_str(&u->id),
-                                   .actor_kind = str_from(in->actor_kind), .actor_email = in->email,
+              &(struct audit_note){.event = AUDIT_LOGIN,
+                                   .actor_id = uuid_str(&u->id),
+                                   .actor_kind = str_from(in->actor_kind),
+                                   .actor_email = in->email,
                                    .detail = S("{\"provider\":\"email\"}")});
 }
 
 /* Everything is in the flush; what the rows became (triggers may have changed them) comes back with it. */
-static bool rows_write(struct req *req, const struct signup *in, struct rows *r, struct login *out, struct err *e)
+static bool rows_write(struct req *req, const struct signup *in, struct rows *r, struct login *out,
+                       struct err *e)
 {
     struct user *u = &out->user;
     const char *table = auth_config_of(req)->profile_table;
@@ -259,13 +274,15 @@ static bool rows_write(struct req *req, const struct signup *in, struct rows *r,
         plan.profile_read = (int)tx.count;
         pg_tx_add(&tx, &profile_read_sql, PG_ARGS(str_from(table), r->id));
     }
-    if (!pg_tx_commit(&tx, e))
+    if (!audit_commit(&tx, req, e))
         return failure_worded(&tx, &plan, e);
     const struct pg_result *row = pg_tx_result(&tx, (unsigned)plan.user);
-    if (pg_row_count(row) == 0 || (plan.session >= 0 && pg_row_count(pg_tx_result(&tx, (unsigned)plan.session)) == 0))
+    if (pg_row_count(row) == 0
+        || (plan.session >= 0 && pg_row_count(pg_tx_result(&tx, (unsigned)plan.session)) == 0))
         return err_set(e, 500, "unexpected_failure", "Database error loading user after sign-up");
     if (plan.profile_read >= 0)
-        out->profile = arena_str(req->arena, pg_row_str(pg_tx_result(&tx, (unsigned)plan.profile_read), 0, 0));
+        out->profile =
+            arena_str(req->arena, pg_row_str(pg_tx_result(&tx, (unsigned)plan.profile_read), 0, 0));
     return user_from_row(row, 0, req->arena, u, e);
 }
 
@@ -282,7 +299,8 @@ bool signup_run(struct req *req, const struct signup *in, struct login *out, str
     if (in->open_session)
         session_prepare(req, &l.pair);
     if (!rows_write(req, in, &r, &l, e)
-        || (in->open_session && !session_sign(req, &l.user, S("aal1"), session_amr(req, "password"), &l.pair, e)))
+        || (in->open_session
+            && !session_sign(req, &l.user, S("aal1"), session_amr(req, "password"), &l.pair, e)))
         return false;
     auth_count("signup");
     *out = l;

@@ -11,20 +11,22 @@ static struct str absent_if_empty(struct str s)
     return s.n ? s : (struct str){0};
 }
 
-static void note(struct pg_tx *tx, struct req *req, enum audit_event event, struct str subject, const char *actor_kind)
+static void note(struct pg_tx *tx, struct req *req, enum audit_event event, struct str subject,
+                 const char *actor_kind)
 {
     audit_add(tx, req,
-              &(struct audit_note){.event = event, .actor_kind = str_from(actor_kind), .subject_id = subject});
+              &(struct audit_note){
+                  .event = event, .actor_kind = str_from(actor_kind), .subject_id = subject});
 }
 
-static void change_queue(struct pg_tx *tx, struct req *req, struct str id, const struct user_change *c,
-                         struct str hash)
+static void change_queue(struct pg_tx *tx, struct req *req, struct str id,
+                         const struct user_change *c, struct str hash)
 {
     pg_tx_add(tx, &user_update_sql,
               PG_ARGS(id, absent_if_empty(c->role), (struct str){0}, absent_if_empty(c->email),
-                      pg_tx_bool(c->confirm_email), absent_if_empty(c->phone), pg_tx_bool(c->confirm_phone), hash,
-                      c->app_metadata, c->user_metadata, pg_tx_bool(c->set_ban),
-                      pg_tx_time(tx, c->banned_until_us)));
+                      pg_tx_bool(c->confirm_email), absent_if_empty(c->phone),
+                      pg_tx_bool(c->confirm_phone), hash, c->app_metadata, c->user_metadata,
+                      pg_tx_bool(c->set_ban), pg_tx_time(tx, c->banned_until_us)));
     if (c->email.n)
         pg_tx_add(tx, &identity_set_email_sql, PG_ARGS(id, c->email, pg_tx_bool(c->confirm_email)));
     if (c->phone.n)
@@ -50,11 +52,13 @@ static bool not_found(struct err *e)
     return err_set(e, 404, "user_not_found", "User not found");
 }
 
-bool user_admin_update(struct req *req, struct str id, const struct user_change *c, struct user *out, struct err *e)
+bool user_admin_update(struct req *req, struct str id, const struct user_change *c,
+                       struct user *out, struct err *e)
 {
     struct str hash = absent_if_empty(c->password_hash);
     if (c->password.n
-        && (!user_password_check(auth_config_of(req), c->password, e) || !hasher_make(req, c->password, &hash, e)))
+        && (!user_password_check(auth_config_of(req), c->password, e)
+            || !hasher_make(req, c->password, &hash, e)))
         return false;
 
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
@@ -67,7 +71,8 @@ bool user_admin_update(struct req *req, struct str id, const struct user_change 
         return update_failed(e);
     if (pg_row_count(pg_tx_result(&tx, last)) == 0)
         return not_found(e);
-    if (!user_from_row(pg_tx_result(&tx, last), 0, req->arena, out, e) || !pg_tx_commit(&tx, e))
+    if (!user_from_row(pg_tx_result(&tx, last), 0, req->arena, out, e)
+        || !audit_commit(&tx, req, e))
         return update_failed(e);
     caller_forget(id);
     return true;
@@ -85,7 +90,8 @@ static struct str obfuscated(struct req *req, struct str id, struct str value, s
     return str_of(s.p, s.n < max ? s.n : max);
 }
 
-bool user_admin_delete(struct req *req, struct str id, bool soft, const char *actor_kind, struct err *e)
+bool user_admin_delete(struct req *req, struct str id, bool soft, const char *actor_kind,
+                       struct err *e)
 {
     struct user u;
     if (!user_load(req, id, &u, e))
@@ -97,7 +103,8 @@ bool user_admin_delete(struct req *req, struct str id, bool soft, const char *ac
         return false;
     if (soft)
         pg_tx_add(&tx, &user_soft_delete_sql,
-                  PG_ARGS(id, obfuscated(req, id, u.email, SIZE_MAX), obfuscated(req, id, u.phone, PHONE_DIGITS_MAX)));
+                  PG_ARGS(id, obfuscated(req, id, u.email, SIZE_MAX),
+                          obfuscated(req, id, u.phone, PHONE_DIGITS_MAX)));
     else
         pg_tx_add(&tx, &user_delete_sql, PG_ARGS(id));
     note(&tx, req, AUDIT_USER_DELETED, id, actor_kind);
@@ -105,15 +112,15 @@ bool user_admin_delete(struct req *req, struct str id, bool soft, const char *ac
         return false;
     if (pg_row_count(pg_tx_result(&tx, 0)) == 0)
         return not_found(e);
-    if (!pg_tx_commit(&tx, e))
+    if (!audit_commit(&tx, req, e))
         return false;
     caller_forget(id);
     auth_count("user_deleted");
     return true;
 }
 
-bool user_admin_list(struct req *req, struct str filter, bool ascending, int64_t page, int64_t per_page,
-                     struct user_page *out, struct err *e)
+bool user_admin_list(struct req *req, struct str filter, bool ascending, int64_t page,
+                     int64_t per_page, struct user_page *out, struct err *e)
 {
     struct str aud = auth_config_of(req)->audience;
     struct str wanted = absent_if_empty(filter);
@@ -127,10 +134,12 @@ bool user_admin_list(struct req *req, struct str filter, bool ascending, int64_t
     if (!pg_tx_commit(&tx, e))
         return false;
     const struct pg_result *rows = pg_tx_result(&tx, 1);
-    struct user_page p = {.count = pg_row_count(rows), .total = pg_row_i64(pg_tx_result(&tx, 0), 0, USER_COUNT_TOTAL)};
+    struct user_page p = {.count = pg_row_count(rows),
+                          .total = pg_row_i64(pg_tx_result(&tx, 0), 0, USER_COUNT_TOTAL)};
     p.users = arena_try_array(req->arena, p.count ? p.count : 1, sizeof(*p.users));
     if (!p.users)
-        return err_set(e, 413, "request_entity_too_large", "page is too large: ask for fewer users per page");
+        return err_set(e, 413, "request_entity_too_large",
+                       "page is too large: ask for fewer users per page");
     for (size_t i = 0; i < p.count; i++)
         if (!user_from_row(rows, i, req->arena, &p.users[i], e))
             return false;
