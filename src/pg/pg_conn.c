@@ -339,7 +339,8 @@ static struct pg_conn_op *push(struct pg_conn *c, enum pg_conn_op_kind kind, uns
 
 static bool send_deallocates(struct pg_conn *c, unsigned item)
 {
-    LIST_EACH(it, &c->doomed) {
+    LIST_EACH(it, &c->doomed)
+    {
         struct pg_prepared *p = LIST_ENTRY(it, struct pg_prepared, link);
         char sql[32];
         if (p->queued)
@@ -436,12 +437,27 @@ bool pg_conn_send(struct pg_conn *c, const struct pg_conn_item *items, unsigned 
 /* ---- what a statement does --------------------------------------------------------------- */
 
 /* Functions of PostgreSQL that only compute; anything else that is called may write. */
-static const char *const pure[] = {"in",     "any",   "all",    "exists", "and",   "or",    "not",
-                                   "where",  "from",  "as",     "select", "count", "max",   "min",
-                                   "sum",    "lower", "upper",  "now",    "when",  "values", "coalesce",
-                                   "on",     "join",  "then",   "else",   "case",  "length", "greatest",
-                                   "least",  "nullif", "to_char", "extract", "json_agg", "to_jsonb", "over",
-                                   "row_number", "jsonb_agg", "jsonb_build_object", "array_agg", "floor", "using"};
+static const char *const pure[] = {"in",        "any",
+                                   "all",       "exists",
+                                   "and",       "or",
+                                   "not",       "where",
+                                   "from",      "as",
+                                   "select",    "count",
+                                   "max",       "min",
+                                   "sum",       "lower",
+                                   "upper",     "now",
+                                   "when",      "values",
+                                   "coalesce",  "on",
+                                   "join",      "then",
+                                   "else",      "case",
+                                   "length",    "greatest",
+                                   "least",     "nullif",
+                                   "to_char",   "extract",
+                                   "json_agg",  "to_jsonb",
+                                   "over",      "row_number",
+                                   "jsonb_agg", "jsonb_build_object",
+                                   "array_agg", "floor",
+                                   "using"};
 
 static bool is_word(char ch)
 {

@@ -18,15 +18,15 @@
 enum {
     /* a request's statements, and the pool's own: ROLLBACK, DEALLOCATE ALL, BEGIN, settings, SET CONSTRAINTS, COMMIT */
     PG_CONN_ITEMS_MAX = PG_TX_STATEMENTS_MAX + 6,
-    PG_CONN_PREPARED_MAX = 200,              /* a connection; each costs the server 10 to 100 KiB */
-    PG_CONN_RESULT_BYTES_MAX = 64 << 20,     /* of one flush; beyond it the connection is given up */
+    PG_CONN_PREPARED_MAX = 200,          /* a connection; each costs the server 10 to 100 KiB */
+    PG_CONN_RESULT_BYTES_MAX = 64 << 20, /* of one flush; beyond it the connection is given up */
 };
 
 /* One statement of a flush; values are read only during pg_conn_send. */
 struct pg_conn_item {
     const struct pg_sql *sql;
     const char *const *values; /* NUL-terminated, NULL: null */
-    uint64_t role;             /* part of the prepared statement's key: a role change replans under RLS */
+    uint64_t role; /* part of the prepared statement's key: a role change replans under RLS */
 };
 
 enum pg_conn_op_kind { PG_CONN_PREPARE, PG_CONN_DEALLOCATE, PG_CONN_EXECUTE, PG_CONN_SYNC };
@@ -41,8 +41,10 @@ struct pg_conn_op {
 struct pg_conn {
     PGconn *pg; /* NULL: closed */
     struct fdwatch *watch;
-    void (*on_end)(struct pg_conn *); /* a flush has ended, or an idle connection has broken; in a callback */
-    void (*on_notify)(struct pg_conn *, const PGnotify *); /* NULL: dropped; set after pg_conn_attach */
+    void (*on_end)(
+        struct pg_conn *); /* a flush has ended, or an idle connection has broken; in a callback */
+    void (*on_notify)(struct pg_conn *,
+                      const PGnotify *); /* NULL: dropped; set after pg_conn_attach */
     bool prepare;
     /* the flush under way or the last one */
     bool busy, writing;
@@ -55,8 +57,8 @@ struct pg_conn {
     PGresult *results[PG_CONN_ITEMS_MAX]; /* of the items that succeeded */
     PGresult *error;                      /* the first one */
     int error_item;                       /* the item it belongs to; item_count: the Sync */
-    size_t result_bytes;   /* of complete results */
-    size_t resident_bytes; /* of the process when a long answer began */
+    size_t result_bytes;                  /* of complete results */
+    size_t resident_bytes;                /* of the process when a long answer began */
     unsigned reads;
     /* prepared statements */
     struct map prepared;

@@ -19,7 +19,7 @@ struct pg_connect_spec {
     const char *set_role;         /* or NULL */
     int64_t timeout_us;           /* per host */
     int64_t statement_timeout_us; /* 0: none */
-    bool per_transaction;         /* a pooler gives every transaction another session: set nothing here */
+    bool per_transaction; /* a pooler gives every transaction another session: set nothing here */
 };
 
 /* Starts the threads; counted, so that pool and listener need not know each other. */

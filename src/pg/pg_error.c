@@ -4,8 +4,16 @@
 #include <stdio.h>
 
 /* The order of the label's values in ops/metrics.def. */
-enum { CLASS_CONNECTION, CLASS_TIMEOUT, CLASS_CONFLICT, CLASS_CONSTRAINT, CLASS_DENIED,
-       CLASS_SYNTAX, CLASS_RESOURCES, CLASS_OTHER };
+enum {
+    CLASS_CONNECTION,
+    CLASS_TIMEOUT,
+    CLASS_CONFLICT,
+    CLASS_CONSTRAINT,
+    CLASS_DENIED,
+    CLASS_SYNTAX,
+    CLASS_RESOURCES,
+    CLASS_OTHER
+};
 
 /* A SQLSTATE or the beginning of one; the first row that fits counts. */
 struct meaning {

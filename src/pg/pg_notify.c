@@ -15,12 +15,12 @@
 
 enum {
     CHANNELS_MAX = 16,
-    CHANNEL_MAX = 63,            /* NAMEDATALEN - 1 */
-    BEAT_US = 250 * 1000,        /* four within the second that cached users may be used */
-    DEAF_US = 10 * 1000 * 1000,  /* an answer this late: connect anew */
+    CHANNEL_MAX = 63,           /* NAMEDATALEN - 1 */
+    BEAT_US = 250 * 1000,       /* four within the second that cached users may be used */
+    DEAF_US = 10 * 1000 * 1000, /* an answer this late: connect anew */
     CONNECT_US = 5 * 1000 * 1000,
     RETRY_MIN_US = 50 * 1000,
-    RETRY_MAX_US = 1000 * 1000,  /* caches are unused meanwhile: shorter than the pool's */
+    RETRY_MAX_US = 1000 * 1000, /* caches are unused meanwhile: shorter than the pool's */
     PROOF_MS = 2000,
 };
 
@@ -78,7 +78,8 @@ static void on_beat(struct timer *t)
     timer_arm(t, now + BEAT_US, on_beat);
     if (notify.conn.busy)
         return;
-    notify.sent_us = clock_mono_us(); /* not loop_now_us, which may be older than a commit just heard of */
+    notify.sent_us =
+        clock_mono_us(); /* not loop_now_us, which may be older than a commit just heard of */
     if (!pg_conn_send(&notify.conn, NULL, 0))
         retry();
 }
@@ -223,8 +224,9 @@ static bool prove(struct err *e)
     }
     bool ok = run_all(pg) && heard_itself(pg);
     if (!ok) {
-        err_set(e, 500, "notify_unavailable",
-                "this database connection carries no notifications (a transaction pooler or a standby?)");
+        err_set(
+            e, 500, "notify_unavailable",
+            "this database connection carries no notifications (a transaction pooler or a standby?)");
         err_detail(e, "%.*s", (int)strcspn(PQerrorMessage(pg), "\n"), PQerrorMessage(pg));
     }
     PQfinish(pg);

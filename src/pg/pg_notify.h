@@ -15,7 +15,7 @@
 #include "base/str.h"
 
 struct pg_notify_config {
-    const char *conninfo; /* the direct database */
+    const char *conninfo;        /* the direct database */
     const char *const *channels; /* NULL-terminated */
     void (*on_message)(void *ctx, struct str channel, struct str payload);
     /* After every (re)connect, before any message of it: what was missed is unknown. */

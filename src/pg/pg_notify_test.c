@@ -67,7 +67,8 @@ static void test_reconnects(void **state)
     (void)state;
     unsigned before = reconnects;
     said[0] = 0;
-    test_pg_script("select pg_terminate_backend(pid) from pg_stat_activity where query like 'notify%'");
+    test_pg_script(
+        "select pg_terminate_backend(pid) from pg_stat_activity where query like 'notify%'");
     assert_true(TEST_UNTIL(reconnects == before + 1));
     assert_true(TEST_UNTIL(fresh()));
     test_pg_script("notify other, 'again'");
@@ -95,8 +96,10 @@ static int body(void)
 static void try_open(const char *conninfo, const char *code)
 {
     static const char *const channels[] = {"odd \" name", "other", NULL};
-    struct pg_notify_config c = {.conninfo = conninfo, .channels = channels,
-                                 .on_message = on_message, .on_reconnect = on_reconnect};
+    struct pg_notify_config c = {.conninfo = conninfo,
+                                 .channels = channels,
+                                 .on_message = on_message,
+                                 .on_reconnect = on_reconnect};
     struct err e = {0};
     bool ok = pg_notify_open(&c, &e);
     if (ok != !code || (code && strcmp(e.code, code) != 0)) {

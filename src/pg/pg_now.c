@@ -12,8 +12,8 @@ struct pg_now {
 };
 
 enum {
-    ARGS_MAX = 64,             /* no statement of ours has more; an array on the stack */
-    CONNINFO_MAX = 16384,      /* several hosts with long options still fit */
+    ARGS_MAX = 64,        /* no statement of ours has more; an array on the stack */
+    CONNINFO_MAX = 16384, /* several hosts with long options still fit */
 };
 
 static void drop_notice(void *ctx, const PGresult *r)

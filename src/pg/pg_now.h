@@ -12,11 +12,12 @@
 struct pg_now;
 
 /* e 503 with a sentence: which server, why (password never shown). */
-MUST_CHECK bool pg_now_open(const char *conninfo, int timeout_ms, struct pg_now **out, struct err *e);
+MUST_CHECK bool pg_now_open(const char *conninfo, int timeout_ms, struct pg_now **out,
+                            struct err *e);
 void pg_now_close(struct pg_now **c); /* usable with CLEANUP; safe on NULL */
 /* One statement with text parameters; result may be NULL when it is not wanted. Freed by pg_now_free. */
-MUST_CHECK bool pg_now_query(struct pg_now *c, const char *sql, const struct str *args, size_t n, struct pg_result **out,
-                             struct err *e);
+MUST_CHECK bool pg_now_query(struct pg_now *c, const char *sql, const struct str *args, size_t n,
+                             struct pg_result **out, struct err *e);
 void pg_now_free(struct pg_result **r);
 /* Several statements without parameters (simple protocol). position: 1-based character of the error, or 0. */
 MUST_CHECK bool pg_now_script(struct pg_now *c, const char *sql, int *position, struct err *e);
@@ -25,7 +26,8 @@ int pg_now_server_version(const struct pg_now *c); /* 150018 */
 struct str pg_now_literal(struct pg_now *c, struct str s, struct arena *a);
 struct str pg_now_identifier(struct pg_now *c, struct str s, struct arena *a);
 /* libpq's own parsing: the conninfo with user, password and database replaced (absent: kept). */
-MUST_CHECK bool pg_now_conninfo(const char *base, struct str user, struct str password, struct str dbname, struct arena *a,
-                                const char **out, struct err *e);
+MUST_CHECK bool pg_now_conninfo(const char *base, struct str user, struct str password,
+                                struct str dbname, struct arena *a, const char **out,
+                                struct err *e);
 
 #endif

@@ -53,8 +53,10 @@ static void test_errors(void **state)
     assert_false(pg_now_script(c, "select 1; selct 2; select 3", &position, &e));
     assert_int_equal(position, 11);
     assert_string_equal(e.sqlstate, "42601");
-    assert_false(pg_now_script(c, "create table gone(id int); copy gone from stdin; select 1", NULL, &e));
-    assert_true(pg_now_script(c, "create table here(id int); insert into here values (1), (2)", NULL, &e));
+    assert_false(
+        pg_now_script(c, "create table gone(id int); copy gone from stdin; select 1", NULL, &e));
+    assert_true(
+        pg_now_script(c, "create table here(id int); insert into here values (1), (2)", NULL, &e));
     CLEANUP(pg_now_free) struct pg_result *r = NULL;
     assert_true(pg_now_query(c, "update here set id = id + 1", NULL, 0, &r, &e));
     assert_int_equal(pg_row_affected(r), 2);
@@ -81,8 +83,8 @@ static void test_conninfo(void **state)
     struct err e;
     const char *out;
     arena_init(&a, 1 << 20);
-    assert_true(pg_now_conninfo("postgres://u:p@h1:1,h2:2/db?sslmode=require", S("o'b\\r"), S("x y"),
-                                (struct str){0}, &a, &out, &e));
+    assert_true(pg_now_conninfo("postgres://u:p@h1:1,h2:2/db?sslmode=require", S("o'b\\r"),
+                                S("x y"), (struct str){0}, &a, &out, &e));
     PQconninfoOption *o = PQconninfoParse(out, NULL);
     assert_non_null(o);
     for (int i = 0; o[i].keyword; i++) {
@@ -118,7 +120,7 @@ int main(void)
 {
     test_pg_start();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_query),    cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_query),      cmocka_unit_test(test_errors),
         cmocka_unit_test(test_open_fails), cmocka_unit_test(test_conninfo),
         cmocka_unit_test(test_quoting),
     };

@@ -17,8 +17,8 @@ enum {
     IDLE_KEPT = 2,                   /* connections a loop keeps however long they are idle */
     IDLE_MAX_US = 300 * 1000 * 1000, /* the others */
     IDLE_TICK_US = 30 * 1000 * 1000,
-    DRAIN_MAX_US = 5 * 1000 * 1000,  /* an abandoned flush that takes longer costs its connection */
-    SHORT_LIFE_US = 1000 * 1000,     /* a connection lost this young counts as a failed attempt */
+    DRAIN_MAX_US = 5 * 1000 * 1000, /* an abandoned flush that takes longer costs its connection */
+    SHORT_LIFE_US = 1000 * 1000,    /* a connection lost this young counts as a failed attempt */
     REASON_MAX = 200,
 };
 
@@ -177,7 +177,8 @@ static void probe(struct pool *p)
         if (backing_off(l))
             next = next && next < l->retry_at_us ? next : l->retry_at_us;
         else if (!list_empty(&p->lists[SLOT_FREE]))
-            connect_slot(LIST_ENTRY(p->lists[SLOT_FREE].next, struct pg_slot, link), (enum pg_login)i);
+            connect_slot(LIST_ENTRY(p->lists[SLOT_FREE].next, struct pg_slot, link),
+                         (enum pg_login)i);
     }
     if (next)
         timer_arm(&p->retry, next, on_retry);
@@ -339,7 +340,8 @@ static void serve_one(struct pool *p, struct waiter *w, unsigned *claimed)
         if (l->live == 0 && l->connecting == 0)
             hand_over(p, w, NULL);
     } else {
-        s = list_empty(&p->lists[SLOT_FREE]) ? oldest_idle(p)
+        s = list_empty(&p->lists[SLOT_FREE])
+                ? oldest_idle(p)
                 : LIST_ENTRY(p->lists[SLOT_FREE].next, struct pg_slot, link);
         if (!s)
             return;
@@ -366,7 +368,8 @@ static bool nothing_to_give(const struct pool *p)
 static void serve(struct pool *p)
 {
     unsigned claimed[PG_LOGIN_COUNT] = {0};
-    LIST_EACH(it, &p->waiters) {
+    LIST_EACH(it, &p->waiters)
+    {
         struct waiter *w = LIST_ENTRY(it, struct waiter, link);
         if (nothing_to_give(p))
             return;
@@ -568,7 +571,8 @@ static void on_idle_tick(struct timer *t)
 static void close_idle(struct pool *p)
 {
     for (int i = 0; i < PG_LOGIN_COUNT; i++)
-        LIST_EACH(it, &p->logins[i].idle) {
+        LIST_EACH(it, &p->logins[i].idle)
+        {
             close_slot(LIST_ENTRY(it, struct pg_slot, link));
         }
 }

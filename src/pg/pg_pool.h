@@ -20,15 +20,17 @@ enum pg_login {
 };
 
 struct pg_pool_config {
-    const char *conninfo[PG_LOGIN_COUNT]; /* libpq URL or keywords per login, password included; several hosts
+    const char *conninfo
+        [PG_LOGIN_COUNT]; /* libpq URL or keywords per login, password included; several hosts
                                              and target_session_attrs allowed; never logged */
-    const char *set_role[PG_LOGIN_COUNT]; /* not NULL: the login is shared, SET ROLE to this at connect */
-    unsigned size;                        /* all loops together */
+    const char
+        *set_role[PG_LOGIN_COUNT]; /* not NULL: the login is shared, SET ROLE to this at connect */
+    unsigned size;                 /* all loops together */
     unsigned loops;
-    int64_t connect_timeout_us;           /* 5 s */
-    int64_t statement_timeout_us;         /* from the request deadline */
+    int64_t connect_timeout_us;                 /* 5 s */
+    int64_t statement_timeout_us;               /* from the request deadline */
     int64_t reconnect_min_us, reconnect_max_us; /* back-off with jitter: 100 ms … 5 s */
-    bool prepare;                         /* false behind a transaction pooler */
+    bool prepare;                               /* false behind a transaction pooler */
 };
 
 /* Before the loops run. Connections are made at first use, and one is made at once to say if it works. */

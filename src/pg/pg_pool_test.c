@@ -98,7 +98,8 @@ static void test_three_logins_one_slot(void **state)
         assert_string_equal(j[i].user, users[j[i].login]);
     }
     assert_int_equal(test_pg_number("select count(*) from pg_stat_activity where application_name ="
-                                    " 'basalt' and pid <> pg_backend_pid()"), 1);
+                                    " 'basalt' and pid <> pg_backend_pid()"),
+                     1);
 }
 
 static void test_first_come_first_served(void **state)
@@ -287,7 +288,8 @@ static void test_idle_are_closed(void **state)
     struct pool *p = &pools[0];
     assert_true(works(PG_LOGIN_AUTH));
     assert_int_equal(pg_pool_stats().idle, 1);
-    LIST_ENTRY(p->logins[PG_LOGIN_AUTH].idle.next, struct pg_slot, link)->since_us -= IDLE_MAX_US + 1;
+    LIST_ENTRY(p->logins[PG_LOGIN_AUTH].idle.next, struct pg_slot, link)->since_us -=
+        IDLE_MAX_US + 1;
     on_idle_tick(&p->idle_tick);
     assert_int_equal(pg_pool_stats().idle, 1); /* a few are kept */
 }
@@ -323,9 +325,13 @@ int main(void)
     struct pg_pool_config c = {
         .conninfo = {NULL, app, test_pg.conninfo, storage},
         .set_role = {[PG_LOGIN_AUTH] = "auth_role"}, /* the superuser's connection, shared */
-        .size = 1, .loops = 1, .connect_timeout_us = 5 * CLOCK_S,
-        .statement_timeout_us = 3 * CLOCK_S, .reconnect_min_us = 100 * CLOCK_MS,
-        .reconnect_max_us = 5 * CLOCK_S, .prepare = true};
+        .size = 1,
+        .loops = 1,
+        .connect_timeout_us = 5 * CLOCK_S,
+        .statement_timeout_us = 3 * CLOCK_S,
+        .reconnect_min_us = 100 * CLOCK_MS,
+        .reconnect_max_us = 5 * CLOCK_S,
+        .prepare = true};
     struct err e;
     if (!pg_pool_open_all(&c, &e)) {
         fprintf(stderr, "%s\n", e.message);

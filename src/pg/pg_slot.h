@@ -29,13 +29,13 @@ struct pg_slot {
     struct pool *pool;
     enum slot_state state;
     enum pg_login login;
-    unsigned epoch;          /* of the pool when it was connected */
-    int64_t since_us;        /* idle since */
+    unsigned epoch;   /* of the pool when it was connected */
+    int64_t since_us; /* idle since */
     int64_t connected_us;
-    struct fiber *waiter;    /* parked until the flush has ended */
+    struct fiber *waiter;     /* parked until the flush has ended */
     struct pg_cancel *cancel; /* on its way */
     struct timer drain_limit;
-    bool rejoined;           /* the drain's own Sync has been sent */
+    bool rejoined; /* the drain's own Sync has been sent */
     /* the request's queue, valid while it holds the slot */
     unsigned queued;
     struct pg_conn_item queue[PG_TX_STATEMENTS_MAX];

@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 
 #include <fcntl.h>
@@ -74,9 +75,22 @@ static inline void test_pg_start_server(void)
     char exe[256], data[100];
     snprintf(exe, sizeof exe, "%s/postgres", test_pg.bin);
     snprintf(data, sizeof data, "%s/data", test_pg.dir);
-    const char *const argv[] = {exe, "-D", data, "-k", test_pg.dir, "-c", "listen_addresses=", "-c",
-                                "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=40",
-                                "-c", "autovacuum=off", NULL};
+    const char *const argv[] = {exe,
+                                "-D",
+                                data,
+                                "-k",
+                                test_pg.dir,
+                                "-c",
+                                "listen_addresses=",
+                                "-c",
+                                "fsync=off",
+                                "-c",
+                                "shared_buffers=16MB",
+                                "-c",
+                                "max_connections=40",
+                                "-c",
+                                "autovacuum=off",
+                                NULL};
     test_pg.pid = test_pg_spawn(argv);
     struct pg_now *c = NULL;
     struct err e;
@@ -122,8 +136,8 @@ static inline void test_pg_start(void)
     snprintf(data, sizeof data, "%s/data", test_pg.dir);
     snprintf(test_pg.conninfo, sizeof test_pg.conninfo, "host=%s user=tester dbname=postgres",
              test_pg.dir);
-    const char *const argv[] = {exe, "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8",
-                                "--locale=C", "--no-sync", NULL};
+    const char *const argv[] = {exe,     "-D", data,   "-U",         "tester",    "-A",
+                                "trust", "-E", "UTF8", "--locale=C", "--no-sync", NULL};
     waitpid(test_pg_spawn(argv), &status, 0);
     if (status != 0) {
         fprintf(stderr, "initdb failed\n");
@@ -151,8 +165,7 @@ static inline int64_t test_pg_number(const char *sql)
     struct pg_now *c = NULL;
     struct pg_result *r = NULL;
     struct err e = {0};
-    if (!pg_now_open(test_pg.conninfo, 5000, &c, &e)
-        || !pg_now_query(c, sql, NULL, 0, &r, &e)) {
+    if (!pg_now_open(test_pg.conninfo, 5000, &c, &e) || !pg_now_query(c, sql, NULL, 0, &r, &e)) {
         fprintf(stderr, "%s\n", e.message);
         abort();
     }
@@ -182,15 +195,15 @@ static inline void test_pg_signal_all(int signo)
 }
 
 /* Waits, as a fiber, for a condition; false after five seconds. */
-#define TEST_UNTIL(cond)                                                                           \
-    ({                                                                                             \
-        int64_t until_ = clock_mono_us() + 5 * CLOCK_S;                                            \
-        bool met_ = (cond);                                                                        \
-        while (!met_ && clock_mono_us() < until_) {                                                \
-            fiber_sleep(2000);                                                                     \
-            met_ = (cond);                                                                         \
-        }                                                                                          \
-        met_;                                                                                      \
+#define TEST_UNTIL(cond)                                \
+    ({                                                  \
+        int64_t until_ = clock_mono_us() + 5 * CLOCK_S; \
+        bool met_ = (cond);                             \
+        while (!met_ && clock_mono_us() < until_) {     \
+            fiber_sleep(2000);                          \
+            met_ = (cond);                              \
+        }                                               \
+        met_;                                           \
     })
 
 static int test_failures;

@@ -191,7 +191,8 @@ static bool gave_up(const struct flush *f, enum fiber_result r, struct err *e)
 {
     fiber_fail(r, e);
     if (r == FIBER_LATE && f->commits)
-        err_set(e, 504, "request_timeout", "the request took too long; it may still have taken effect");
+        err_set(e, 504, "request_timeout",
+                "the request took too long; it may still have taken effect");
     return err_detail(e, "%s while PostgreSQL was working on %s",
                       r == FIBER_LATE ? "deadline" : "client left",
                       f->n > f->first ? f->items[f->first].sql->name : "a transaction");
@@ -225,8 +226,9 @@ static bool outcome_unknown(struct err *e)
 {
     char detail[sizeof e->detail];
     memcpy(detail, e->detail, sizeof detail);
-    err_set(e, 503, "outcome_unknown",
-            "the connection broke while the change was being saved; it is safe to repeat the request");
+    err_set(
+        e, 503, "outcome_unknown",
+        "the connection broke while the change was being saved; it is safe to repeat the request");
     e->retry_after_s = 1;
     return err_detail(e, "%s", detail);
 }
@@ -295,7 +297,8 @@ static void take_results(struct pg_tx *tx, const struct flush *f)
         tx->results[i] = NULL;
     for (unsigned i = 0; i < tx->count; i++) {
         struct pg_result *r = arena_new(tx->client->arena, struct pg_result, 1);
-        *r = (struct pg_result){.pg = pg_conn_take(&tx->slot->conn, f->first + i), .next = tx->kept};
+        *r =
+            (struct pg_result){.pg = pg_conn_take(&tx->slot->conn, f->first + i), .next = tx->kept};
         tx->results[i] = tx->kept = r;
     }
     tx->count = 0;

@@ -47,7 +47,7 @@ struct pg_tx {
     bool begun, flushed, done;
     bool read_only; /* see pg_tx_read_only */
     unsigned count;
-    uint64_t role;  /* see pg_tx_role */
+    uint64_t role; /* see pg_tx_role */
     struct pg_result *results[PG_TX_STATEMENTS_MAX];
     struct pg_result *kept; /* of earlier flushes, freed in pg_tx_end */
     struct pg_error error;
@@ -55,11 +55,15 @@ struct pg_tx {
 
 /* Takes a slot (waits at most the fiber's deadline: 503 "database_busy" with Retry-After; 503
  * "database_unavailable" while none can connect) for one flush. */
-MUST_CHECK bool pg_tx_single(struct pg_tx *tx, struct pg_client *c, enum pg_login login, struct err *e);
+MUST_CHECK bool pg_tx_single(struct pg_tx *tx, struct pg_client *c, enum pg_login login,
+                             struct err *e);
 /* As above with BEGIN queued (READ COMMITTED), no round trip of its own. */
-MUST_CHECK bool pg_tx_begin(struct pg_tx *tx, struct pg_client *c, enum pg_login login, struct err *e);
+MUST_CHECK bool pg_tx_begin(struct pg_tx *tx, struct pg_client *c, enum pg_login login,
+                            struct err *e);
 
-#define PG_ARGS(...) (const struct str[]){__VA_ARGS__}, sizeof((const struct str[]){__VA_ARGS__}) / sizeof(struct str)
+#define PG_ARGS(...)                   \
+    (const struct str[]){__VA_ARGS__}, \
+        sizeof((const struct str[]){__VA_ARGS__}) / sizeof(struct str)
 #define PG_NO_ARGS NULL, 0
 /* Queues; arguments are copied now, absent ones are null. Count must equal the statement's (BUG). */
 void pg_tx_add(struct pg_tx *tx, const struct pg_sql *sql, const struct str *args, size_t n);

@@ -168,7 +168,9 @@ static void test_prepared_once(void **state)
             assert_true(pg_tx_single(&tx, &client, PG_LOGIN_AUTH, &e));
             for (int k = i; k < i + 20; k++)
                 pg_tx_add(&tx, &many[k], PG_NO_ARGS);
-            if (i == 40 && round == 1) { /* fails behind DEALLOCATEs and PREPAREs, which are then skipped or done */
+            if (i == 40
+                && round
+                       == 1) { /* fails behind DEALLOCATEs and PREPAREs, which are then skipped or done */
                 pg_tx_add(&tx, &divide, PG_ARGS(S("0")));
                 assert_false(pg_tx_commit(&tx, &e));
                 continue;
@@ -189,7 +191,8 @@ static void test_prepared_per_role(void **state)
     struct err e = {0};
     SQL(who, "select current_user", 0);
     SQL(become, "select set_config('role', $1, true)", 1);
-    SQL(copies, "select count(*) from pg_prepared_statements where statement = 'select current_user'", 0);
+    SQL(copies,
+        "select count(*) from pg_prepared_statements where statement = 'select current_user'", 0);
     const char *roles[] = {"r1", "r2", "r1", "r2"};
     for (int i = 0; i < 4; i++) {
         CLEANUP(pg_tx_end) struct pg_tx tx = {0};
@@ -355,8 +358,10 @@ static void run_victim(void *arg)
 
 static bool sleeping(void)
 {
-    return test_pg_number("select count(*) from pg_stat_activity where query like 'select pg_sleep%'"
-                          " and state = 'active'") > 0;
+    return test_pg_number(
+               "select count(*) from pg_stat_activity where query like 'select pg_sleep%'"
+               " and state = 'active'")
+           > 0;
 }
 
 static void test_client_gone(void **state)
@@ -389,7 +394,8 @@ static void test_backend_killed(void **state)
     victim_sql = &sleep_a_while;
     fiber_start(run_victim, NULL);
     assert_true(TEST_UNTIL(sleeping()));
-    test_pg_number("select pg_terminate_backend(pid) from pg_stat_activity where query like 'select pg_sleep%'");
+    test_pg_number(
+        "select pg_terminate_backend(pid) from pg_stat_activity where query like 'select pg_sleep%'");
     assert_true(TEST_UNTIL(victim_ended));
     assert_int_equal(victim_error.status, 503);
     assert_string_equal(victim_error.code, "database_unavailable");
@@ -507,9 +513,12 @@ int main(void)
                    "create table pair (id int primary key, n int);"
                    "create table changing (a int); insert into changing values (1);"
                    "create role r1; create role r2");
-    struct pg_pool_config c = {.size = 3, .loops = 1, .connect_timeout_us = 5 * CLOCK_S,
+    struct pg_pool_config c = {.size = 3,
+                               .loops = 1,
+                               .connect_timeout_us = 5 * CLOCK_S,
                                .statement_timeout_us = 2 * CLOCK_S,
-                               .reconnect_min_us = 20 * CLOCK_MS, .reconnect_max_us = CLOCK_S,
+                               .reconnect_min_us = 20 * CLOCK_MS,
+                               .reconnect_max_us = CLOCK_S,
                                .prepare = true};
     struct err e;
     c.conninfo[PG_LOGIN_AUTH] = test_pg.conninfo;
