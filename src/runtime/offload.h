@@ -33,7 +33,8 @@ void offload_close(struct offload_pool *p, int timeout_ms);
 
 /*
  * Embedded first in the caller's heap block. run() is called on a pool thread; drop() frees the
- * whole block, on the fiber's loop after a late or cancelled wait, never while run() is running.
+ * whole block, on the fiber's loop (on the pool's thread if that has ended) after a refused, late
+ * or cancelled wait, never while run() is running.
  */
 struct offload_job {
     void (*run)(struct offload_job *);

@@ -35,7 +35,7 @@ static void gate_set(bool open)
 static void job_run(struct offload_job *base)
 {
     struct job *j = (struct job *)base;
-    assert_null(loop_current());
+    BUG(loop_current()); /* not an assert: those jump, which a pool's thread must not */
     atomic_fetch_add(&begun, 1);
     pthread_mutex_lock(&gate_lock);
     while (j->gated && !gate_open)
@@ -50,7 +50,7 @@ static void job_run(struct offload_job *base)
 static void job_drop(struct offload_job *base)
 {
     struct job *j = (struct job *)base;
-    assert_ptr_equal(loop_current(), j->home);
+    BUG(loop_current() != j->home);
     atomic_fetch_add(&dropped, 1);
     free(j);
 }
@@ -91,9 +91,9 @@ static void run(void (*fn)(void *), struct offload_config c)
     atomic_store(&begun, 0), atomic_store(&ran, 0), atomic_store(&dropped, 0),
         atomic_store(&idled, 0);
     c.name = "test";
-    assert_true(loop_create_all(2, &e));
+    assert_true(loop_create_all(1, &e));
     assert_true(offload_open(&c, &pool, &e));
-    loop_post(loop_at(1), begin, NULL);
+    loop_post(loop_at(0), begin, NULL);
     loop_run_all();
     gate_set(true);
     offload_close(pool, 5000);
@@ -363,7 +363,44 @@ static void closes(void **state)
     run(close_main, (struct offload_config){.threads = 1, .queue_max = 4});
 }
 
+/* The loop has ended while its late job ran: dropped on the pool's thread. */
+static void orphan_drop(struct offload_job *base)
+{
+    BUG(loop_current());
+    atomic_fetch_add(&dropped, 1);
+    free(base);
+}
+
+static void orphan_one(void *arg)
+{
+    (void)arg;
+    struct err e = {0};
+    struct job *j = job_new(1, true);
+    j->base.drop = orphan_drop;
+    cancelled_fiber = fiber_current();
+    assert_false(offload_run(pool, &j->base, &e));
+    loop_stop_all();
+}
+
+static void orphan_main(void *arg)
+{
+    (void)arg;
+    fiber_start(orphan_one, NULL);
+    until(&begun, 1);
+    fiber_cancel(cancelled_fiber);
+}
+
+static void orphans(void **state)
+{
+    (void)state;
+    run(orphan_main, (struct offload_config){.threads = 1, .queue_max = 4});
+    assert_int_equal(atomic_load(&ran), atomic_load(&begun));
+    assert_int_equal(atomic_load(&dropped), 1);
+}
+
 /* ---- finishing and giving up at the same time, many times (for TSan) ------------------------- */
+
+static unsigned given_up;
 
 static void racer(void *arg)
 {
@@ -373,10 +410,12 @@ static void racer(void *arg)
         struct job *j = job_new(1, false);
         j->spin_us = 50;
         fiber_set_deadline(clock_mono_us() + (i % 7) * 40);
-        if (offload_run(pool, &j->base, &e))
+        if (offload_run(pool, &j->base, &e)) {
             free(j);
-        else
-            assert_int_equal(e.status, 504);
+            continue;
+        }
+        assert_int_equal(e.status, 504);
+        given_up++;
     }
     one_done();
 }
@@ -386,9 +425,14 @@ static void race_main(void *arg)
     (void)arg;
     boss = fiber_current();
     left = 20;
+    given_up = 0;
     for (int i = 0; i < 20; i++)
         fiber_start(racer, NULL);
     wait_all();
+    fiber_set_deadline(FIBER_NEVER);
+    until(&dropped, given_up); /* each exactly once, on this loop */
+    assert_int_equal(atomic_load(&dropped), given_up);
+    assert_true(given_up > 0 && given_up < 1000);
     loop_stop_all();
 }
 
@@ -403,7 +447,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results),   cmocka_unit_test(late),     cmocka_unit_test(full),
         cmocka_unit_test(long_wait), cmocka_unit_test(detached), cmocka_unit_test(closes),
-        cmocka_unit_test(races),
+        cmocka_unit_test(orphans),   cmocka_unit_test(races),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -364,9 +364,9 @@ static size_t full_got;
 static void full_event(struct conn *c, enum sock_event ev)
 {
     full = c;
-    assert_true(c->in.n <= 1000);
+    BUG(c->in.n > 1000);
     if (ev == SOCK_FULL) {
-        assert_int_equal(c->in.n, 1000);
+        BUG(c->in.n != 1000);
         timer_arm(&resume_timer, loop_now_us() + 100, resume_later);
     }
     if (ev == SOCK_EOF) { /* after the last byte, never before */
@@ -414,8 +414,7 @@ static void paused_event(struct conn *c, enum sock_event ev)
         BUG(!sock_try_write(c->s, S("answer"))); /* it may be half closed only */
         return;
     }
-    assert_int_equal(ev, SOCK_ERROR);
-    assert_int_equal(c->events[SOCK_ERROR], 1);
+    BUG(ev != SOCK_ERROR || c->events[SOCK_ERROR] != 1);
     conn_close(c, true);
 }
 
