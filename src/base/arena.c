@@ -89,15 +89,29 @@ void arena_close(struct arena *a)
     *a = (struct arena){.budget_bytes = a->budget_bytes};
 }
 
-static struct arena_block *block_new(size_t total)
+static struct arena_block *block_new(size_t cap)
 {
-    struct arena_block *b = malloc(total);
+    struct arena_block *b = cap <= PTRDIFF_MAX - sizeof(*b) ? malloc(sizeof(*b) + cap) : NULL;
     if (!b)
         return NULL;
     b->next = NULL;
-    b->cap = total - sizeof(*b);
+    b->cap = cap;
     poison(b->data, b->cap);
     return b;
+}
+
+/* A block made to measure, behind the newest one, whose rest stays in use. */
+static char *arena_add_apart(struct arena *a, size_t n)
+{
+    struct arena_block **link = a->blocks ? &a->blocks->next : &a->blocks;
+    struct arena_block *b = block_new(n);
+    if (!b)
+        return NULL;
+    if (!a->blocks)
+        a->next = a->end = b->data + b->cap;
+    b->next = *link;
+    *link = b;
+    return b->data;
 }
 
 /* Room for n (already rounded) bytes outside the current block; NULL without memory. */
@@ -106,24 +120,10 @@ static char *arena_grow(struct arena *a, size_t n)
     size_t step = a->blocks ? (a->blocks->cap + sizeof(struct arena_block)) * 2 : FIRST_BLOCK;
     if (step > LARGEST_STEP)
         step = LARGEST_STEP;
+    if (n > step / 2)
+        return arena_add_apart(a, n);
 
-    if (n > step / 2) { /* made to measure, behind the newest block, whose rest stays in use */
-        if (n > PTRDIFF_MAX - sizeof(struct arena_block))
-            return NULL;
-        struct arena_block *b = block_new(n + sizeof(*b));
-        if (!b)
-            return NULL;
-        if (!a->blocks) {
-            a->blocks = b;
-            a->next = a->end = b->data + b->cap;
-        } else {
-            b->next = a->blocks->next;
-            a->blocks->next = b;
-        }
-        return b->data;
-    }
-
-    struct arena_block *b = block_new(step);
+    struct arena_block *b = block_new(step - sizeof(*b));
     if (!b)
         return NULL;
     b->next = a->blocks;
@@ -133,14 +133,17 @@ static char *arena_grow(struct arena *a, size_t n)
     return b->data;
 }
 
+/* What a piece takes of its block. An empty one still has an address of its own. */
+static size_t room_of(size_t n)
+{
+    return ((n ? n : 1) + REDZONE + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+}
+
 static void *arena_take(struct arena *a, size_t n)
 {
-    size_t room = n;
     if (n > PTRDIFF_MAX - ALIGN - REDZONE)
         return NULL;
-    room = (n + REDZONE + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-    if (room == 0)
-        room = ALIGN; /* an empty piece still has an address of its own */
+    size_t room = room_of(n);
 
     char *p = a->next;
     if (room <= (size_t)(a->end - a->next))
@@ -171,13 +174,13 @@ void *arena_try(struct arena *a, size_t n)
 
 bool arena_extend(struct arena *a, void *p, size_t old_n, size_t n)
 {
-    size_t old_room = (old_n + REDZONE + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     char *start = p;
-    if (REDZONE + old_n == 0 || start + old_room != a->next || n < old_n
-        || n - old_n > a->budget_bytes - a->used_bytes || n > (size_t)(a->end - start)
-        || (size_t)(a->end - start) - n < REDZONE + ALIGN)
+    size_t left = (size_t)(a->end - a->next);
+    if (start + room_of(old_n) != a->next || n < old_n
+        || n - old_n > a->budget_bytes - a->used_bytes || n - old_n > left
+        || room_of(n) - room_of(old_n) > left)
         return false;
-    a->next = start + ((n + REDZONE + ALIGN - 1) & ~(size_t)(ALIGN - 1));
+    a->next += room_of(n) - room_of(old_n);
     a->used_bytes += n - old_n;
     unpoison(start, n);
     return true;

@@ -12,15 +12,17 @@ void hex_encode(const void *bytes, size_t n, char *out)
     out[2 * n] = '\0';
 }
 
-static int nibble(char c)
+enum { FOREIGN = 16 };
+
+static unsigned nibble(char c)
 {
     if (c >= '0' && c <= '9')
-        return c - '0';
+        return (unsigned)(c - '0');
     if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
+        return (unsigned)(c - 'a') + 10;
     if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
+        return (unsigned)(c - 'A') + 10;
+    return FOREIGN;
 }
 
 bool hex_decode(struct str s, void *out, size_t n)
@@ -29,7 +31,7 @@ bool hex_decode(struct str s, void *out, size_t n)
     if (s.n % 2 != 0 || s.n / 2 != n)
         return false;
     for (size_t i = 0; i < s.n; i++)
-        if (nibble(s.p[i]) < 0)
+        if (nibble(s.p[i]) == FOREIGN)
             return false;
     for (size_t i = 0; i < n; i++)
         p[i] = (unsigned char)(nibble(s.p[2 * i]) << 4 | nibble(s.p[2 * i + 1]));

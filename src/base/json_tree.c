@@ -12,9 +12,8 @@ enum {
     PARSE_BUDGET = 32 << 20
 };
 
-struct chunk {
-    _Alignas(16) size_t n; /* of the whole allocation */
-    _Alignas(16) char data[];
+struct chunk {             /* in front of each piece */
+    _Alignas(16) size_t n; /* of both */
 };
 
 static _Thread_local size_t parse_left = PARSE_BUDGET;
@@ -32,7 +31,7 @@ static void *chunk_alloc(size_t n)
     }
     c->n = n;
     parse_left -= n;
-    return c->data;
+    return c + 1;
 }
 
 /* A tree may hold passwords and tokens, and nobody knows where: all of it is wiped. */
@@ -40,7 +39,7 @@ static void chunk_free(void *p)
 {
     if (!p)
         return;
-    struct chunk *c = (struct chunk *)(void *)((char *)p - offsetof(struct chunk, data));
+    struct chunk *c = (struct chunk *)p - 1;
     parse_left += c->n;
     explicit_bzero(c, c->n);
     free(c);

@@ -50,7 +50,7 @@ struct str str_trim(struct str s)
 struct str str_from_at(struct str s, size_t from)
 {
     if (!s.p)
-        return s;
+        return str_of(NULL, 0);
     if (from > s.n)
         from = s.n;
     return str_of(s.p + from, s.n - from);
