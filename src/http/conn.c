@@ -143,8 +143,9 @@ bool conn_write(struct conn *c, const struct str *pieces, unsigned n, struct err
 /* The timer is moved only when it would be late: most requests begin and end without touching it. */
 static void set_limit(struct conn *c, int64_t at_us)
 {
+    if (at_us != c->limit_us) /* a dribbled head keeps its limit, and its last look */
+        c->last_look = false;
     c->limit_us = at_us;
-    c->last_look = false;
     if (!timer_armed(&c->timer) || c->timer.at_us > at_us)
         timer_arm(&c->timer, at_us, on_limit);
 }
@@ -323,6 +324,7 @@ static void end_busy(struct conn *c)
 {
     work_give(c->home, c->work);
     c->work = NULL;
+    c->last_look = false;
     list_remove(&c->link);
     list_push_back(&c->home->idle, &c->link);
 }
@@ -331,6 +333,9 @@ static void end_busy(struct conn *c)
 static void rest(struct conn *c)
 {
     end_busy(c);
+    if (c->tls_out.n > 0) /* records that came up behind the answer */
+        c->broken = !sock_try_write(c->sock, buf_view(&c->tls_out)) || c->broken;
+    buf_free(&c->tls_out);
     if (c->eof || c->broken) {
         conn_close(c, false);
         return;

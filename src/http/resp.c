@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/resp.h"
 
-#include <unistd.h>
+#include "runtime/file.h"
 
 /* Ours are a few hundred bytes; no client reads more than this. */
 enum { HEADERS_MAX = 16 * 1024 };
@@ -21,7 +21,7 @@ void resp_clear(struct resp *r)
     r->body_owner = NULL;
     r->body_shared = (struct str){0};
     if (r->file_fd >= 0)
-        close(r->file_fd);
+        file_close(r->file_fd);
     r->file_fd = -1;
     r->file_offset = r->file_length = 0;
     buf_reset(&r->headers);
