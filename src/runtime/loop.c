@@ -307,6 +307,9 @@ static bool loop_open(struct loop *l, unsigned index, struct err *e)
     if (rc != 0 || !poller_open(l))
         return err_set(e, 500, "loop_open", "an event loop could not be made: %s",
                        rc != 0 ? uv_strerror(rc) : strerror(errno));
+    l->scratch = malloc(LOOP_SCRATCH_BYTES);
+    if (!l->scratch)
+        return err_set(e, 500, "loop_open", "no memory for an event loop");
     timer_heap_open(l);
     fiber_sched_open(l);
     return true;

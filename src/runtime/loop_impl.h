@@ -77,6 +77,9 @@ struct fiber_sched {
     void *tsan;
 };
 
+/* What one read takes at most beyond the room that its input has; untouched pages cost nothing. */
+enum { LOOP_SCRATCH_BYTES = 64 * 1024 };
+
 struct loop {
     uv_loop_t uv;
     uv_prepare_t prepare;
@@ -100,7 +103,7 @@ struct loop {
 
     unsigned handles;  /* socks and watches that keep the loop from leaving */
     atomic_uint socks; /* connections given to this loop; incremented by loop 0 */
-    char *scratch;     /* sock.c's read buffer */
+    char *scratch;     /* LOOP_SCRATCH_BYTES, for sock.c's reads */
 
     struct timer leave_timer;
     bool stopping, leaving;

@@ -17,7 +17,6 @@
 #include "runtime/sock_impl.h"
 
 enum {
-    SOCK_SCRATCH_BYTES = 64 * 1024,    /* what one read takes at most beyond the input's own room */
     SOCK_READ_TURN_BYTES = 256 * 1024, /* of one connection, then the others have their turn */
     SOCK_WRITE_TURN_BYTES = 1024 * 1024,
     SOCK_IOV_MAX = 16, /* pieces of one system call */
@@ -56,14 +55,6 @@ static void sock_run_task(struct loop_task *t);
 
 enum fill { FILL_DRAINED, FILL_MORE, FILL_FULL, FILL_EOF, FILL_ERROR };
 
-static char *loop_scratch(struct loop *l)
-{
-    if (!l->scratch)
-        l->scratch = malloc(SOCK_SCRATCH_BYTES);
-    BUG(!l->scratch);
-    return l->scratch;
-}
-
 static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -77,8 +68,8 @@ static ssize_t sock_read_once(struct sock *s, size_t room, size_t *asked)
 {
     struct buf *in = s->in;
     size_t own = smaller(in->cap - in->n, room);
-    size_t extra = smaller(room - own, SOCK_SCRATCH_BYTES);
-    char *scratch = loop_scratch(s->loop);
+    size_t extra = smaller(room - own, LOOP_SCRATCH_BYTES);
+    char *scratch = s->loop->scratch;
     struct iovec iov[2] = {{in->p ? in->p + in->n : scratch, own}, {scratch, extra}};
     int skip = own == 0;
     *asked = own + extra;
@@ -200,9 +191,9 @@ static void sock_finish(struct sock *s);
 /* Reads away what a lingering client still sends, so that our FIN is not turned into a reset. */
 static void sock_discard(struct sock *s)
 {
-    char *scratch = loop_scratch(s->loop);
+    char *scratch = s->loop->scratch;
     for (size_t got = 0; got < SOCK_READ_TURN_BYTES;) {
-        ssize_t r = read(s->watch.fd, scratch, SOCK_SCRATCH_BYTES);
+        ssize_t r = read(s->watch.fd, scratch, LOOP_SCRATCH_BYTES);
         if (r < 0 && errno == EINTR)
             continue;
         if (r < 0 && errno == EAGAIN)
