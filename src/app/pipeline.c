@@ -242,7 +242,8 @@ static void log_request(const struct pipeline *p, const struct req *req, const s
     log_cstr(&l, "method", method_name(req->method));
     log_str(&l, "path", str_of(req->path.p, req->path.n < PATH_SHOWN ? req->path.n : PATH_SHOWN));
     log_cstr(&l, "route", req->route ? req->route->path : NULL);
-    log_i64(&l, "status", resp->status);
+    if (!req->failure) /* else it comes with the error */
+        log_i64(&l, "status", resp->status);
     log_ms(&l, "ms", took);
     if (slow)
         log_ms(&l, "seconds",

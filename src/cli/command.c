@@ -10,23 +10,23 @@ const struct command command_list[] = {
      "made in DIR/pg. SIGTERM finishes what was read and stops; SIGHUP reads certificates again.\n\n"
      "  basalt serve\n"
      "  basalt serve --data /srv/app --listen 0.0.0.0:8000\n"
-     "  DATABASE_URL=postgresql://user@db/app basalt serve --migrate\n", serve_command},
+     "  DATABASE_URL=postgresql://user@db/app basalt serve --migrate\n", NULL, serve_command},
     {"stop", "stop [--data DIR]", "end a server and its PostgreSQL",
-     "Also ends the PostgreSQL of a server that was killed.\n\n  basalt stop\n", stop_command},
+     "Also ends the PostgreSQL of a server that was killed.\n\n  basalt stop\n", NULL, stop_command},
     {"status", "status [--data DIR] [-o env|json]", "URLs and keys of the running server",
      "Exit status 3 when no server runs.\n\n"
      "  basalt status\n"
-     "  eval \"$(basalt status -o env)\"; echo \"$API_URL\"\n", status_command},
+     "  eval \"$(basalt status -o env)\"; echo \"$API_URL\"\n", NULL, status_command},
     {"migrate", "migrate [--database-url URL] [--dry-run]", "apply pending migrations",
      "Ours first, then supabase/migrations/*.sql, each once, in order. Without a URL the running\n"
      "server's database.\n\n"
      "  basalt migrate --dry-run\n"
-     "  basalt migrate --database-url postgresql://user@db/app\n", migrate_command},
+     "  basalt migrate --database-url postgresql://user@db/app\n", "--dry-run", migrate_command},
     {"doctor", "doctor [--data DIR]", "check the set-up and say how to mend it",
-     "One line a finding. Exit status 1 when something needs mending.\n\n  basalt doctor\n", doctor_command},
+     "One line a finding. Exit status 1 when something needs mending.\n\n  basalt doctor\n", NULL, doctor_command},
     {"key", "key list | key renew", "API keys",
      "`renew` makes new sb_publishable_ and sb_secret_ keys: restart servers to use them. The anon and\n"
-     "service keys stay, since they are signed by the JWT secret.\n\n  basalt key list\n", key_command},
+     "service keys stay, since they are signed by the JWT secret.\n\n  basalt key list\n", NULL, key_command},
     {"user", "user create|confirm|password|list|delete …", "users without HTTP",
      "  basalt user create EMAIL [--confirmed] [--role ROLE]     password on standard input\n"
      "  basalt user confirm EMAIL\n"
@@ -34,9 +34,9 @@ const struct command command_list[] = {
      "  basalt user list [FILTER]\n"
      "  basalt user delete EMAIL\n\n"
      "Every change is one transaction, as over HTTP: a new user has identity and profile at once.\n\n"
-     "  printf '%s' \"$PASSWORD\" | basalt user create ada@example.com --confirmed\n", user_command},
+     "  printf '%s' \"$PASSWORD\" | basalt user create ada@example.com --confirmed\n", "--confirmed --role=", user_command},
     {"psql", "psql [--data DIR] [ARGUMENTS OF PSQL]", "a database shell as role postgres",
-     "  basalt psql\n  basalt psql -- -c 'select count(*) from auth.users'\n", psql_command},
+     "  basalt psql\n  basalt psql -- -c 'select count(*) from auth.users'\n", NULL, psql_command},
 };
 /* clang-format on */
 const unsigned command_count = sizeof(command_list) / sizeof(command_list[0]);

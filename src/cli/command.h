@@ -13,6 +13,7 @@ struct command {
     const char *usage;   /* "status [-o env|json]" */
     const char *summary; /* one line */
     const char *help;    /* more, with examples */
+    const char *flags;   /* its own, beside the settings: "--dry-run --role=", "=" when a word follows */
     command_fn *run;
 };
 

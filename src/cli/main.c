@@ -44,6 +44,36 @@ static bool asks_help(const char *const *rest, int n)
     return false;
 }
 
+/* 0: not the command's own, 1: a flag, 2: a flag that takes the next word. */
+static int own_flag(const struct command *c, const char *word)
+{
+    struct str flag, rest = str_from(c->flags), given = str_from(word);
+    for (bool more = rest.n > 0; more;) {
+        more = str_cut(rest, ' ', &flag, &rest);
+        if (str_eq(flag, given))
+            return 1;
+        if (flag.n == given.n + 1 && flag.p[given.n] == '=' && str_starts(flag, given))
+            return 2;
+    }
+    return 0;
+}
+
+/* The command's own flags to the back of its words, the settings' to the front: n of those. */
+static int split(const struct command *c, char **words, int n, char **own, int *own_n)
+{
+    int kept = 0;
+    *own_n = 0;
+    for (int i = 0; i < n; i++) {
+        int takes = own_flag(c, words[i]);
+        if (takes == 0)
+            words[kept++] = words[i];
+        for (int j = 0; j < takes && i + j < n; j++)
+            own[(*own_n)++] = words[i + j];
+        i += takes == 2;
+    }
+    return kept;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2)
@@ -58,16 +88,20 @@ int main(int argc, char **argv)
         fprintf(stderr, "basalt: there is no command \"%.40s\"\n\n", argv[1]);
         return usage(stderr, 2);
     }
-    const char *rest[REST_MAX];
-    int rest_n = 0;
+    const char *rest[2 * REST_MAX];
+    char *own[REST_MAX + 1];
+    int rest_n = 0, own_n = 0;
     struct settings s;
     struct err e = {0};
     if (argc - 2 > REST_MAX)
         return command_misused(c->name, "too many arguments");
     if (asks_help((const char *const *)argv + 2, argc - 2))
         return help(c);
-    if (!settings_load(argc - 2, argv + 2, &s, rest, &rest_n, &e))
+    int kept = split(c, argv + 2, argc - 2, own, &own_n);
+    if (!settings_load(kept, argv + 2, &s, rest, &rest_n, &e))
         return command_fail(&e);
+    for (int i = 0; i < own_n; i++)
+        rest[rest_n++] = own[i];
     int status = c->run(&s, rest, rest_n);
     settings_close(&s);
     return status;
