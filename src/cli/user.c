@@ -9,6 +9,7 @@
 #include "app/server_main.h"
 #include "auth/auth.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/secret.h"
 #include "cli/command.h"
 #include "cli/connect.h"
@@ -185,6 +186,7 @@ static bool job_run(struct settings *s, struct job *j)
     struct secrets secrets;
     struct database db;
     struct services services;
+    log_open(STDERR_FILENO, LOG_WARN, LOG_TEXT); /* the audit rows tell what was done */
     if (!connect_database(s, &secrets, &db, &j->e))
         return false;
     bool ok = loop_create_all(1, &j->e) && database_prepare(s, NULL, false, &secrets, &db, &j->e)
