@@ -11,8 +11,8 @@
 
 struct body_decoder {
     int state;
-    int64_t left;        /* of the current chunk, or of a body by length */
-    size_t line_bytes;   /* of a chunk line or of the trailers so far */
+    int64_t left;      /* of the current chunk, or of a body by length */
+    size_t line_bytes; /* of a chunk line or of the trailers so far */
     bool chunked, done;
 };
 
@@ -23,6 +23,7 @@ void body_decoder_init(struct body_decoder *d, bool chunked, int64_t length);
  * more input is needed or d->done. False with 400 "bad_request" on malformed chunks: hex digits only
  * (no 0x, _, +, spaces), no overflow, extensions bounded, CRLF exactly.
  */
-MUST_CHECK bool body_decode(struct body_decoder *d, struct str *in, struct str *piece, struct err *e);
+MUST_CHECK bool body_decode(struct body_decoder *d, struct str *in, struct str *piece,
+                            struct err *e);
 
 #endif

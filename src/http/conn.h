@@ -53,11 +53,11 @@ struct conn_work {
     struct resp resp;
     struct fiber *fiber;
     struct body_decoder decoder;
-    struct buf body;     /* bytes the decoder works on; pieces handed out point here */
-    size_t body_pos;     /* decoded so far */
-    bool body_waits;     /* the fiber is parked until input comes */
-    bool body_broken;    /* framing is lost: nothing can follow on this connection */
-    bool continue_due;   /* the client waits for 100 Continue */
+    struct buf body;        /* bytes the decoder works on; pieces handed out point here */
+    size_t body_pos;        /* decoded so far */
+    bool body_waits;        /* the fiber is parked until input comes */
+    bool body_broken;       /* framing is lost: nothing can follow on this connection */
+    bool continue_due;      /* the client waits for 100 Continue */
     int64_t rate_waited_us; /* of the current window */
     size_t rate_bytes;
 };
@@ -66,8 +66,8 @@ struct conn {
     struct list link;
     struct conn_home *home;
     struct sock *sock;
-    struct buf in;       /* plain text; bytes before pos are done with */
-    size_t pos, scanned; /* scanned: from pos, see head_parse */
+    struct buf in;         /* plain text; bytes before pos are done with */
+    size_t pos, scanned;   /* scanned: from pos, see head_parse */
     int64_t head_begin_us; /* first byte of the head that is coming in; 0: none */
     int64_t limit_us;      /* what the timer stands for; it may be armed earlier than that */
     struct timer timer;
@@ -75,12 +75,12 @@ struct conn {
     struct tls_conn *tls;
     struct buf cipher, tls_out; /* from the peer; for the peer, in order */
     struct sock_addr peer;
-    bool trusted;   /* peer is one of our proxies */
-    bool paused;    /* reading, by a full buffer */
-    bool eof;       /* the peer sends no more */
-    bool broken;    /* nothing can be written any more */
+    bool trusted;    /* peer is one of our proxies */
+    bool paused;     /* reading, by a full buffer */
+    bool eof;        /* the peer sends no more */
+    bool broken;     /* nothing can be written any more */
     bool handshaken; /* TLS is up: the idle limit counts from here */
-    bool last_look; /* the time is over: closed unless something is in the kernel's buffer */
+    bool last_look;  /* the time is over: closed unless something is in the kernel's buffer */
 };
 
 void conn_home_init(struct conn_home *h, const struct server_config *config,

@@ -29,7 +29,7 @@ struct head {
     struct str query;  /* without '?', absent when there was none */
     int minor;         /* HTTP/1.minor: 0 or 1 */
     struct str host;
-    bool keep_alive;   /* by version and Connection */
+    bool keep_alive; /* by version and Connection */
     bool expect_continue;
     bool chunked;
     int64_t content_length; /* -1: none given */
@@ -46,7 +46,8 @@ enum head_result { HEAD_MORE, HEAD_DONE, HEAD_BAD };
  * "http_version", 417 "expectation_failed"; the connection closes after it. out may be partly filled then (for the log and CORS).
  * Empty lines before the request line are skipped, at most one (RFC 9112 §2.2).
  */
-enum head_result head_parse(struct str bytes, size_t *scanned, struct head *out, size_t *used, struct err *e);
+enum head_result head_parse(struct str bytes, size_t *scanned, struct head *out, size_t *used,
+                            struct err *e);
 
 /* The bytes that h was parsed from were copied to `to`: makes it point there. */
 void head_rebase(struct head *h, struct str from, const char *to);

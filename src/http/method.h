@@ -12,7 +12,7 @@ enum method {
 #define X(name) METHOD_##name,
     METHOD_LIST(X)
 #undef X
-    METHOD_COUNT
+        METHOD_COUNT
 };
 
 enum method method_parse(struct str s); /* case-sensitive */

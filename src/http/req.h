@@ -13,9 +13,9 @@
 #include "ops/trace.h"
 
 struct conn;
-struct services;  /* app/services.h: what handlers work with */
-struct principal; /* guard/principal.h: who is calling */
-struct pg_client; /* pg/pg_tx.h: the request's one place for a connection */
+struct services;    /* app/services.h: what handlers work with */
+struct principal;   /* guard/principal.h: who is calling */
+struct pg_client;   /* pg/pg_tx.h: the request's one place for a connection */
 struct caller;      /* auth/auth.h: the user behind the token, on routes that ask for one */
 struct audit_trail; /* audit/audit.h: events of this request, logged when it is answered */
 
@@ -24,30 +24,30 @@ struct req {
     struct conn *conn;
     const struct head *head;
     enum method method;
-    struct str path, query;           /* raw, from head */
-    struct str body;                  /* whole, unless the route streams; absent before it is read */
+    struct str path, query; /* raw, from head */
+    struct str body;        /* whole, unless the route streams; absent before it is read */
     struct str params[ROUTE_PARAMS_MAX]; /* raw path parameters */
-    const struct route *route;        /* NULL before it is found or when there is none */
+    const struct route *route;           /* NULL before it is found or when there is none */
     enum route_surface surface;
-    char id[129];                     /* X-Request-ID */
+    char id[129]; /* X-Request-ID */
     struct trace trace;
-    struct str client_ip;             /* by Forwarded headers only from configured proxies */
-    struct str user_agent;            /* at most 512 bytes */
+    struct str client_ip;  /* by Forwarded headers only from configured proxies */
+    struct str user_agent; /* at most 512 bytes */
     bool tls, admin_listener;
-    bool draining;                    /* the server is stopping: answer with Connection: close */
-    int64_t start_us;                 /* monotonic, first byte of the head */
-    int64_t head_us;                  /* monotonic, head complete */
-    int64_t now_us;                   /* wall time, taken once */
-    struct err *malformed;            /* not NULL: the head was refused with this; answer and close */
-    size_t body_bytes;                /* payload bytes read so far */
+    bool draining;         /* the server is stopping: answer with Connection: close */
+    int64_t start_us;      /* monotonic, first byte of the head */
+    int64_t head_us;       /* monotonic, head complete */
+    int64_t now_us;        /* wall time, taken once */
+    struct err *malformed; /* not NULL: the head was refused with this; answer and close */
+    size_t body_bytes;     /* payload bytes read so far */
 
     struct services *services;
     struct principal *principal;
     struct pg_client *pg;
     struct audit_trail *audit;
     struct caller *caller;
-    struct err *failure;              /* what the answer reports, for the log; NULL: none */
-    int64_t hash_us, database_us;     /* time spent waiting for each, for Server-Timing and metrics */
+    struct err *failure;          /* what the answer reports, for the log; NULL: none */
+    int64_t hash_us, database_us; /* time spent waiting for each, for Server-Timing and metrics */
 };
 
 struct str req_header(const struct req *req, struct str name);

@@ -13,10 +13,10 @@ struct req;
 struct resp;
 
 enum route_access {
-    ACCESS_UNSET = 0,  /* a row without access stops start-up */
-    ACCESS_OPEN,       /* no API key, no token (public paths, /api routes before login) */
-    ACCESS_KEY,        /* an API key; any or no user */
-    ACCESS_USER,       /* API key (where the surface asks for one) and a user's bearer token with a living session */
+    ACCESS_UNSET = 0, /* a row without access stops start-up */
+    ACCESS_OPEN,      /* no API key, no token (public paths, /api routes before login) */
+    ACCESS_KEY,       /* an API key; any or no user */
+    ACCESS_USER, /* API key (where the surface asks for one) and a user's bearer token with a living session */
     ACCESS_SERVICE,    /* bearer or key whose role is an admin role */
     ACCESS_ADMIN_PORT, /* only on the admin listener */
 };
@@ -33,7 +33,15 @@ enum route_surface {
     SURFACE_COUNT
 };
 
-enum route_limit { LIMIT_NONE, LIMIT_LOGIN, LIMIT_SIGNUP, LIMIT_TOKEN, LIMIT_MAIL, LIMIT_READ, LIMIT_ADMIN };
+enum route_limit {
+    LIMIT_NONE,
+    LIMIT_LOGIN,
+    LIMIT_SIGNUP,
+    LIMIT_TOKEN,
+    LIMIT_MAIL,
+    LIMIT_READ,
+    LIMIT_ADMIN
+};
 
 enum { ROUTE_PARAMS_MAX = 4 };
 
@@ -42,13 +50,14 @@ typedef bool route_handler(struct req *req, struct resp *resp, struct err *e);
 
 struct route {
     enum method method;
-    const char *path;      /* "/auth/v1/admin/users/{id}"; a last segment "{rest...}" takes the remainder */
+    const char
+        *path; /* "/auth/v1/admin/users/{id}"; a last segment "{rest...}" takes the remainder */
     route_handler *handler;
     enum route_access access;
     enum route_limit limit;
-    size_t body_max;       /* bytes; 0: no body allowed to matter (up to 64 KiB is read and dropped) */
-    unsigned flags;        /* ROUTE_… */
-    int64_t deadline_us;   /* 0: the setting's request timeout */
+    size_t body_max; /* bytes; 0: no body allowed to matter (up to 64 KiB is read and dropped) */
+    unsigned flags;  /* ROUTE_… */
+    int64_t deadline_us; /* 0: the setting's request timeout */
 };
 
 enum {
@@ -67,13 +76,14 @@ struct route_table *route_table_build(const struct route_list *lists, size_t cou
 void route_table_free(struct route_table *t);
 
 struct route_match {
-    const struct route *route;  /* NULL: none */
-    bool path_known;            /* another method exists on this path: 405 */
-    unsigned methods;           /* bit per enum method that the path has, for Allow and preflight */
+    const struct route *route; /* NULL: none */
+    bool path_known;           /* another method exists on this path: 405 */
+    unsigned methods;          /* bit per enum method that the path has, for Allow and preflight */
     struct str params[ROUTE_PARAMS_MAX]; /* raw segments in order of appearance, not decoded */
 };
 /* HEAD finds the GET row unless it has its own. A trailing slash is significant. */
-void route_find(const struct route_table *t, enum method m, struct str path, struct route_match *out);
+void route_find(const struct route_table *t, enum method m, struct str path,
+                struct route_match *out);
 enum route_surface route_surface_of(struct str path);
 
 #endif
