@@ -8,21 +8,21 @@
 #include "ops/metrics.h"
 #include "pg/pg_error.h"
 
+enum {
+    NAME_SIZE = 16,
+    READS_BEFORE_WATCHING = 16, /* some MiB: ordinary answers pay nothing for the bound */
+    READS_PER_LOOK = 8,
+};
+
 struct pg_prepared {
     struct {
         const struct pg_sql *sql;
         uint64_t role;
     } key;
-    struct list link; /* recent or doomed */
-    unsigned name;    /* "b<name>", never used again on this connection */
-    bool ready;       /* the server has it */
-    bool queued;      /* its DEALLOCATE is on the way */
-};
-
-enum {
-    NAME_SIZE = 16,
-    READS_BEFORE_WATCHING = 16, /* some MiB: ordinary answers pay nothing for the bound */
-    READS_PER_LOOK = 8,
+    struct list link;     /* recent or doomed */
+    char name[NAME_SIZE]; /* "b17", a number never used again on this connection */
+    bool ready;           /* the server has it */
+    bool queued;          /* its DEALLOCATE is on the way */
 };
 
 /* ---- prepared statements ----------------------------------------------------------------- */
@@ -30,11 +30,6 @@ enum {
 static struct str key_of(const struct pg_prepared *p)
 {
     return str_of((const char *)&p->key, sizeof p->key);
-}
-
-static void name_of(const struct pg_prepared *p, char out[NAME_SIZE])
-{
-    snprintf(out, NAME_SIZE, "b%u", p->name);
 }
 
 static void entry_free(struct pg_conn *c, struct pg_prepared *p)
@@ -345,7 +340,7 @@ static bool send_deallocates(struct pg_conn *c, unsigned item)
         char sql[32];
         if (p->queued)
             continue;
-        snprintf(sql, sizeof sql, "deallocate b%u", p->name);
+        snprintf(sql, sizeof sql, "deallocate %s", p->name);
         if (!PQsendQueryParams(c->pg, sql, 0, NULL, NULL, NULL, NULL, 0))
             return false;
         p->queued = true;
@@ -361,7 +356,7 @@ static struct pg_prepared *entry_new(struct pg_conn *c, const struct pg_conn_ite
     BUG(!p); /* out of memory: as arena_new */
     p->key.sql = it->sql;
     p->key.role = it->role;
-    p->name = ++c->next_name;
+    snprintf(p->name, sizeof p->name, "b%u", ++c->next_name);
     if (c->prepared_count >= PG_CONN_PREPARED_MAX)
         entry_doom(c, LIST_ENTRY(c->recent.prev, struct pg_prepared, link));
     map_put(&c->prepared, key_of(p), p);
@@ -374,12 +369,10 @@ static bool send_prepare(struct pg_conn *c, unsigned i, const struct pg_conn_ite
                          struct pg_prepared **out)
 {
     struct pg_prepared *p = entry_new(c, it);
-    char name[NAME_SIZE];
-    name_of(p, name);
     push(c, PG_CONN_PREPARE, i, p); /* first: if sending fails the flush's end frees the entry */
     *out = p;
     metrics_add(METRIC_pg_prepared, 0, 1);
-    return PQsendPrepare(c->pg, name, it->sql->text, it->sql->params, it->sql->param_oids)
+    return PQsendPrepare(c->pg, p->name, it->sql->text, it->sql->params, it->sql->param_oids)
            && send_deallocates(c, i);
 }
 
@@ -400,10 +393,8 @@ static bool send_item(struct pg_conn *c, unsigned i, const struct pg_conn_item *
         list_remove(&p->link);
         list_push_front(&c->recent, &p->link);
     }
-    char name[NAME_SIZE];
-    name_of(p, name);
     push(c, PG_CONN_EXECUTE, i, NULL);
-    return PQsendQueryPrepared(c->pg, name, sql->params, it->values, NULL, NULL, 0);
+    return PQsendQueryPrepared(c->pg, p->name, sql->params, it->values, NULL, NULL, 0);
 }
 
 bool pg_conn_send(struct pg_conn *c, const struct pg_conn_item *items, unsigned n)
@@ -475,7 +466,7 @@ static bool is_pure(struct str word)
     return false;
 }
 
-bool pg_conn_writes(const struct pg_sql *sql)
+static bool may_write(const struct pg_sql *sql)
 {
     struct str text = str_trim(str_from(sql->text));
     if (!str_starts_nocase(text, S("select")))
@@ -493,4 +484,14 @@ bool pg_conn_writes(const struct pg_sql *sql)
             return true;
     }
     return false;
+}
+
+bool pg_conn_writes(struct pg_conn *c, const struct pg_sql *sql)
+{
+    unsigned at = (unsigned)((uintptr_t)sql / sizeof *sql % PG_CONN_VERDICTS);
+    if (c->verdicts[at].sql != sql) {
+        c->verdicts[at].sql = sql;
+        c->verdicts[at].writes = may_write(sql);
+    }
+    return c->verdicts[at].writes;
 }

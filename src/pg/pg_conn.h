@@ -22,6 +22,8 @@ enum {
     PG_CONN_RESULT_BYTES_MAX = 64 << 20, /* of one flush; beyond it the connection is given up */
 };
 
+enum { PG_CONN_VERDICTS = 64 };
+
 /* One statement of a flush; values are read only during pg_conn_send. */
 struct pg_conn_item {
     const struct pg_sql *sql;
@@ -65,6 +67,10 @@ struct pg_conn {
     struct list recent; /* most recently used first */
     struct list doomed; /* to be deallocated */
     unsigned prepared_count, next_name;
+    struct {
+        const struct pg_sql *sql;
+        bool writes;
+    } verdicts[PG_CONN_VERDICTS];
 };
 
 /* Takes pg over on this loop; it must be idle. False: could not be switched to pipeline mode (pg is then closed). */
@@ -86,7 +92,10 @@ void pg_conn_drop_results(struct pg_conn *c);
 void pg_conn_forget(struct pg_conn *c);
 /* Not busy: 'I' idle, 'T' in a transaction, 'E' in a failed one, '?' broken. */
 char pg_conn_transaction(const struct pg_conn *c);
-/* The statement may write or lock, so that constraints can be pending: anything but a plain SELECT. */
-bool pg_conn_writes(const struct pg_sql *sql);
+/*
+ * The statement may leave a deferred constraint behind: anything but a SELECT that calls only pure
+ * functions of PostgreSQL. Reading the text costs 1 µs, so that the verdict is remembered by address.
+ */
+bool pg_conn_writes(struct pg_conn *c, const struct pg_sql *sql);
 
 #endif

@@ -13,7 +13,7 @@
 
 enum {
     CONNECT_THREADS = 2,
-    QUEUE_MAX = 256, /* more than all slots of a large pool; what is beyond is tried again later */
+    QUEUE_MAX = 1024, /* more than all slots of a large pool; what is beyond is tried again later */
 };
 
 /*

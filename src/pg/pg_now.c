@@ -9,6 +9,7 @@
 
 struct pg_now {
     PGconn *pg;
+    char notes[2048]; /* of the last error */
 };
 
 enum {
@@ -22,13 +23,25 @@ static void drop_notice(void *ctx, const PGresult *r)
     (void)r;
 }
 
+static void append_note(struct pg_now *c, const PGresult *r, const char *name, int field)
+{
+    const char *text = r ? PQresultErrorField(r, field) : NULL;
+    size_t n = strlen(c->notes);
+    if (text)
+        snprintf(c->notes + n, sizeof c->notes - n, "%s%s: %s", n ? "\n" : "", name, text);
+}
+
 /*
  * The message is PostgreSQL's own: whoever reads it is the operator, and a migration that failed
  * with "the database could not do the request" would help nobody.
  */
-static bool failed(const struct pg_now *c, const PGresult *r, struct err *e)
+static bool failed(struct pg_now *c, const PGresult *r, struct err *e)
 {
     pg_error_set(e, r);
+    c->notes[0] = '\0';
+    append_note(c, r, "DETAIL", PG_DIAG_MESSAGE_DETAIL);
+    append_note(c, r, "HINT", PG_DIAG_MESSAGE_HINT);
+    append_note(c, r, "CONTEXT", PG_DIAG_CONTEXT);
     const char *said = r ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
     struct str text = said ? str_from(said) : pg_error_reason(c->pg);
     snprintf(e->message, sizeof e->message, "%.*s", STR_ARG(text));
@@ -80,7 +93,7 @@ bool pg_now_open(const char *conninfo, int timeout_ms, struct pg_now **out, stru
         PQfinish(pg);
         return e->status ? false : err_set(e, 503, "database_unavailable", "out of memory");
     }
-    c->pg = pg;
+    *c = (struct pg_now){.pg = pg};
     *out = c;
     return true;
 }
@@ -194,6 +207,11 @@ bool pg_now_script(struct pg_now *c, const char *sql, int *position, struct err 
             break; /* PQgetResult could go on forever in a copy */
     }
     return ok;
+}
+
+const char *pg_now_error_notes(const struct pg_now *c)
+{
+    return c->notes;
 }
 
 int pg_now_server_version(const struct pg_now *c)

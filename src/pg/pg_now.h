@@ -21,6 +21,8 @@ MUST_CHECK bool pg_now_query(struct pg_now *c, const char *sql, const struct str
 void pg_now_free(struct pg_result **r);
 /* Several statements without parameters (simple protocol). position: 1-based character of the error, or 0. */
 MUST_CHECK bool pg_now_script(struct pg_now *c, const char *sql, int *position, struct err *e);
+/* What PostgreSQL added to its last error here: its DETAIL, HINT and CONTEXT lines, "" for nothing. */
+const char *pg_now_error_notes(const struct pg_now *c);
 int pg_now_server_version(const struct pg_now *c); /* 150018 */
 /* Quoted for SQL text, in the arena. */
 struct str pg_now_literal(struct pg_now *c, struct str s, struct arena *a);

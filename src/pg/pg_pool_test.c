@@ -271,6 +271,8 @@ static void test_behind_a_pooler(void **state)
         CLEANUP(pg_tx_end) struct pg_tx tx = {0};
         assert_true(i ? pg_tx_begin(&tx, &client, PG_LOGIN_AUTH, &e)
                       : pg_tx_single(&tx, &client, PG_LOGIN_AUTH, &e));
+        if (i == 0)
+            pg_tx_read_only(&tx); /* without BEGIN: the settings hold until the Sync all the same */
         pg_tx_add(&tx, &settings_sql, PG_NO_ARGS);
         pg_tx_add(&tx, &who_sql, PG_NO_ARGS);
         assert_true(pg_tx_commit(&tx, &e));

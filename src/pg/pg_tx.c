@@ -108,7 +108,7 @@ void pg_tx_add(struct pg_tx *tx, const struct pg_sql *sql, const struct str *arg
         values[i] = copy_argument(tx, args[i]);
     slot->queue[tx->count++] =
         (struct pg_conn_item){.sql = sql, .values = values, .role = tx->role};
-    slot->writes = slot->writes || (!tx->read_only && pg_conn_writes(sql));
+    slot->writes = slot->writes || (!tx->read_only && pg_conn_writes(&slot->conn, sql));
 }
 
 void pg_tx_role(struct pg_tx *tx, struct str role)

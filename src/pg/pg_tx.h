@@ -65,7 +65,10 @@ MUST_CHECK bool pg_tx_begin(struct pg_tx *tx, struct pg_client *c, enum pg_login
     (const struct str[]){__VA_ARGS__}, \
         sizeof((const struct str[]){__VA_ARGS__}) / sizeof(struct str)
 #define PG_NO_ARGS NULL, 0
-/* Queues; arguments are copied now, absent ones are null. Count must equal the statement's (BUG). */
+/*
+ * Queues; arguments are copied now, absent ones are null. Count must equal the statement's (BUG). sql
+ * lives as long as the process: connections know what they have prepared by its address.
+ */
 void pg_tx_add(struct pg_tx *tx, const struct pg_sql *sql, const struct str *args, size_t n);
 
 /*

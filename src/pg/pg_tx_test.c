@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pg_tx.c"
 
+#include <stdatomic.h>
+
 #include "pg/pg_test.h"
 
 #define SQL(var, sql, n) static const struct pg_sql var = {.name = #var, .text = sql, .params = n}
@@ -472,9 +474,57 @@ static void test_writes(void **state)
         {"select \"count\"(1)", true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct pg_sql sql = {.text = rows[i].text};
-        assert_int_equal(pg_conn_writes(&sql), rows[i].writes);
+        static struct pg_conn c;
+        static struct pg_sql sql[16];
+        sql[i] = (struct pg_sql){.text = rows[i].text};
+        assert_int_equal(pg_conn_writes(&c, &sql[i]), rows[i].writes);
+        assert_int_equal(pg_conn_writes(&c, &sql[i]), rows[i].writes);
     }
+}
+
+struct elsewhere {
+    unsigned done;
+    atomic_bool ended;
+};
+
+static void work_elsewhere(void *arg)
+{
+    struct elsewhere *w = arg;
+    struct arena a;
+    struct err e;
+    arena_init(&a, 1 << 20);
+    struct pg_client c = {.arena = &a};
+    fiber_set_deadline(clock_mono_us() + 8 * CLOCK_S);
+    for (int i = 0; i < 200; i++) {
+        CLEANUP(pg_tx_end) struct pg_tx tx = {0};
+        if (!pg_tx_begin(&tx, &c, PG_LOGIN_AUTH, &e))
+            continue;
+        pg_tx_add(&tx, &echo, PG_ARGS(pg_tx_i64(&tx, i)));
+        if (pg_tx_commit(&tx, &e))
+            w->done += pg_row_i64(pg_tx_result(&tx, 0), 0, 0) == i;
+    }
+    arena_close(&a);
+    atomic_store(&w->ended, true);
+}
+
+static void start_elsewhere(void *arg)
+{
+    fiber_start(work_elsewhere, arg);
+}
+
+static void test_two_loops(void **state)
+{
+    (void)state;
+    static struct elsewhere work[4];
+    for (unsigned i = 0; i < 4; i++)
+        loop_post(loop_at(i % 2), start_elsewhere, &work[i]);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(TEST_UNTIL(atomic_load(&work[i].ended)));
+        assert_int_equal(work[i].done, 200);
+    }
+    struct pg_pool_stats s = pg_pool_stats();
+    assert_int_equal(s.size, 6);
+    assert_in_range(s.idle, 2, 6);
 }
 
 static int body(void)
@@ -498,6 +548,7 @@ static int body(void)
         cmocka_unit_test_setup(test_lost_at_commit, set_up),
         cmocka_unit_test_setup(test_conflict, set_up),
         cmocka_unit_test_setup(test_writes, set_up),
+        cmocka_unit_test_setup(test_two_loops, set_up),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
     pg_pool_close_all(1000);
@@ -513,8 +564,8 @@ int main(void)
                    "create table pair (id int primary key, n int);"
                    "create table changing (a int); insert into changing values (1);"
                    "create role r1; create role r2");
-    struct pg_pool_config c = {.size = 3,
-                               .loops = 1,
+    struct pg_pool_config c = {.size = 6,
+                               .loops = 2,
                                .connect_timeout_us = 5 * CLOCK_S,
                                .statement_timeout_us = 2 * CLOCK_S,
                                .reconnect_min_us = 20 * CLOCK_MS,
@@ -527,7 +578,7 @@ int main(void)
         fprintf(stderr, "%s\n", e.message);
         return 1;
     }
-    int failures = test_run(1, body);
+    int failures = test_run(2, body);
     pg_pool_close_all(1000);
     arena_close(&arena);
     return failures;
