@@ -10,25 +10,39 @@
 #include "pg/pg_now.h"
 
 struct migrate_config {
-    const char *conninfo;      /* for ours: superuser of the private cluster, or the external URL */
-    const char *app_conninfo;  /* for the app's: role postgres, or the external URL */
-    const char *app_dir;       /* "supabase/migrations"; a folder that does not exist is no error */
+    const char *conninfo;     /* for ours: superuser of the private cluster, or the external URL */
+    const char *app_conninfo; /* for the app's: role postgres, or the external URL */
+    const char *app_dir;      /* "supabase/migrations"; a folder that does not exist is no error */
     bool dry_run;
-    /* One line per migration applied or pending; may be NULL. */
+    /*
+     * One line per migration: "applied", "pending" (dry run), "skipped" (a file of the app's folder
+     * whose name is none of a migration), "newer" (applied by a later program). May be NULL.
+     */
     void (*report)(void *ctx, const char *what, const char *name);
+    /*
+     * Between ours and the app's, when the app's have something pending; may be NULL. On the
+     * connection of conninfo: gives the role of app_conninfo its password in a new cluster.
+     */
+    bool (*before_app)(void *ctx, struct pg_now *db, struct err *e);
     void *ctx;
 };
 
 struct migrate_state {
-    unsigned pending, applied, app_pending, app_applied;
+    unsigned pending, app_pending; /* when the run ended: 0 unless dry_run */
+    unsigned applied, app_applied; /* by this run */
 };
 
 /*
- * Applies what is pending (or only counts with dry_run). Errors (500): "migration_failed" with
- * file, line and PostgreSQL's message; "migration_changed" when an applied one's checksum differs;
- * "migration_newer" when the database is ahead of this program by a version it does not know (allowed:
- * only logged by the caller through report, since migrations are additive); "migration_locked" after 60 s.
+ * Applies what is pending (or only counts with dry_run). With nothing to do it costs a connection and
+ * two queries. A file of the app runs statement by statement in one transaction with its record; one
+ * that PostgreSQL refuses there (CREATE INDEX CONCURRENTLY, ALTER SYSTEM, …) is rolled back and run
+ * again without; one with COMMIT or ROLLBACK in the middle rules its transactions by itself. Errors
+ * (500): "migration_failed" with file, line and PostgreSQL's message, its DETAIL, HINT and CONTEXT in
+ * detail; "migration_changed" when an applied one's checksum differs; "migration_twice" for two files
+ * of one version; "migration_locked" after 60 s; 503 "database_unavailable". A database that is ahead
+ * of this program is no error, since migrations are additive: it is reported.
  */
-MUST_CHECK bool migrate_run(const struct migrate_config *c, struct migrate_state *out, struct err *e);
+MUST_CHECK bool migrate_run(const struct migrate_config *c, struct migrate_state *out,
+                            struct err *e);
 
 #endif
