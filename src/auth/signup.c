@@ -20,20 +20,9 @@ static const struct profile_field profile_fields[] = {
     {S_INIT("timezone"), JSON_STR, 64},
 };
 
-static bool list_has(struct str list, struct str word)
-{
-    struct str item;
-    for (bool more = list.n > 0; more;) {
-        more = str_cut(list, ',', &item, &list);
-        if (str_eq(str_trim(item), word))
-            return true;
-    }
-    return false;
-}
-
 bool signup_profile_writable(const struct auth *a, struct str name)
 {
-    return list_has(a->config.profile_fields, name);
+    return str_list_has(a->config.profile_fields, name);
 }
 
 /* A writable field that is not in the table is a column of the app's own: any text of at most 1 KiB. */
@@ -71,7 +60,7 @@ bool signup_profile_check(const struct auth *a, struct str name, struct str valu
     if (got.n > f.max)
         return err_set(e, 422, "validation_failed", "%.*s must be at most %zu bytes", STR_ARG(name),
                        f.max);
-    if (str_is(name, "role") && !list_has(a->config.profile_roles, got))
+    if (str_is(name, "role") && !str_list_has(a->config.profile_roles, got))
         return err_set(e, 422, "validation_failed", "role must be one of %.*s",
                        STR_ARG(a->config.profile_roles));
     return true;
@@ -104,7 +93,7 @@ struct str signup_profile_from_metadata(struct req *req, struct str metadata)
         json_put_kraw(&b, name, value);
         role_given = role_given || str_is(item, "role");
     }
-    if (!role_given && list_has(a->config.profile_fields, S("role")))
+    if (!role_given && str_list_has(a->config.profile_fields, S("role")))
         json_put_kstr(&b, "role", default_role(&a->config));
     json_put_close(&b, '}');
     return b.failed ? S("{}") : buf_view(&b);

@@ -238,3 +238,14 @@ bool str_to_size(struct str s, size_t *out)
     }
     return false;
 }
+
+bool str_list_has(struct str list, struct str word)
+{
+    struct str item;
+    for (bool more = word.n > 0; more;) {
+        more = str_cut(list, ',', &item, &list);
+        if (str_eq(str_trim(item), word))
+            return true;
+    }
+    return false;
+}

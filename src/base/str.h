@@ -63,6 +63,8 @@ bool str_find_char(struct str s, char c, size_t *out);
  * Loop: for (bool more = true; more;) { more = str_cut(rest, ',', &item, &rest); … }
  */
 bool str_cut(struct str s, char sep, struct str *head, struct str *rest);
+/* Whether a comma separated list has the word (spaces around items do not count); not the empty word. */
+bool str_list_has(struct str list, struct str word);
 /* The whole string is a decimal number ('-' allowed for i64, no '+', no spaces) that fits. */
 bool str_to_i64(struct str s, int64_t *out);
 bool str_to_u64(struct str s, uint64_t *out);

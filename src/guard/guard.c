@@ -82,17 +82,6 @@ static struct token_cache *cache_here(struct guard *g)
     return g->caches[i];
 }
 
-static bool list_has(struct str list, struct str word)
-{
-    struct str item;
-    for (bool more = word.n > 0; more;) {
-        more = str_cut(list, ',', &item, &list);
-        if (str_eq(str_trim(item), word))
-            return true;
-    }
-    return false;
-}
-
 /* Bearer token of the Authorization field; absent when it is not of that form. */
 static struct str bearer_of(const struct req *req)
 {
@@ -149,7 +138,7 @@ static bool claims_read(const struct guard *g, struct str claims, struct arena *
     if (!str_is(in.session_id, UUID_NIL))
         uuid_parse(in.session_id, &p->session_id);
     p->expires_us = expiry_us(in.exp);
-    p->admin = list_has(g->admin_roles, p->role);
+    p->admin = str_list_has(g->admin_roles, p->role);
     return true;
 }
 
