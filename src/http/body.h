@@ -19,9 +19,9 @@ struct body_decoder {
 /* length -1 with chunked; 0: done at once. */
 void body_decoder_init(struct body_decoder *d, bool chunked, int64_t length);
 /*
- * Takes from *in (advancing it) and gives the next piece of payload, pointing into *in's memory; piece.n is 0 when
- * more input is needed or d->done. False with 400 "bad_request" on malformed chunks: hex digits only
- * (no 0x, _, +, spaces), no overflow, extensions bounded, CRLF exactly.
+ * Takes from *in (advancing it) and gives the next piece of payload, pointing into *in's memory;
+ * piece.n is 0 when more input is needed or d->done. False with 400 "bad_request" on malformed
+ * chunks: hex digits only (no 0x, _, +, spaces), no overflow, extensions bounded, CRLF exactly.
  */
 MUST_CHECK bool body_decode(struct body_decoder *d, struct str *in, struct str *piece,
                             struct err *e);

@@ -102,7 +102,7 @@ static bool write_plain(struct conn *c, const struct str *pieces, unsigned n, st
     return false;
 }
 
-/* tls_out is taken away while it is written: records that the peer's input provokes queue behind it. */
+/* tls_out is taken away while it is written: what the peer's input provokes queues behind it. */
 static bool flush_tls(struct conn *c, struct err *e)
 {
     struct buf sealed = c->tls_out;
@@ -140,7 +140,7 @@ bool conn_write(struct conn *c, const struct str *pieces, unsigned n, struct err
 
 /* ---- time limits of an idle connection ---- */
 
-/* The timer is moved only when it would be late: most requests begin and end without touching it. */
+/* The timer is moved only when it would be late: most requests do not touch it at all. */
 static void set_limit(struct conn *c, int64_t at_us)
 {
     if (at_us != c->limit_us) /* a dribbled head keeps its limit, and its last look */

@@ -88,7 +88,7 @@ void conn_home_init(struct conn_home *h, const struct server_config *config,
 void conn_home_close(struct conn_home *h);
 /* On the home's loop. */
 void conn_accept(struct conn_home *h, struct sock *sock);
-/* On the home's loop: idle connections end at idle_until, all at until; emptied() when none is left. */
+/* On the home's loop: idle connections end at idle_until, all at until; emptied() with the last. */
 void conn_home_drain(struct conn_home *h, int64_t idle_until_us, int64_t until_us,
                      void (*emptied)(struct conn_home *));
 

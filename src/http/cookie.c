@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/cookie.h"
 
-/* Double quotes stay part of the value, as browsers keep them (RFC 6265 §5.2 gives them no meaning). */
+/* Double quotes stay part of the value, as browsers keep them (RFC 6265 §5.2). */
 struct str cookie_get(struct str field, struct str name)
 {
     struct str rest = field, pair;

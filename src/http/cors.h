@@ -17,7 +17,7 @@ void cors_close(struct cors *c);
 void cors_headers(const struct cors *c, const struct req *req, struct resp *resp);
 /* Answers a preflight (OPTIONS with Origin and Access-Control-Request-Method): 204 with methods,
  * the requested headers reflected when well-formed, Max-Age 86400. False when it is none. The
- * origin's own headers are not among these: cors_headers puts them on this answer as on any other. */
+ * origin's own headers are not among these: cors_headers puts them on this answer too. */
 bool cors_preflight(const struct cors *c, const struct req *req, unsigned methods,
                     struct resp *resp);
 

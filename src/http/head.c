@@ -317,8 +317,8 @@ static bool coding_unsupported(struct str value)
 }
 
 /*
- * Exactly "chunked", once. Space that others might not trim is refused as well: whoever reads such a field
- * otherwise than we do disagrees with us about where the message ends.
+ * Exactly "chunked", once. Space that others might not trim is refused as well: whoever reads such
+ * a field otherwise than we do disagrees with us about where the message ends.
  */
 static bool judge_coding(struct head *out, const struct framing *f, struct err *e)
 {

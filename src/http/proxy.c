@@ -98,7 +98,7 @@ bool proxy_trusts(const struct proxy_list *p, struct str ip)
 
 /* ---- fields ---- */
 
-/* "1.2.3.4", "1.2.3.4:567", "::1", "[::1]", "[::1]:567", quotes around any; absent when none of these. */
+/* "1.2.3.4", "1.2.3.4:567", "::1", "[::1]", "[::1]:567", quotes around any; else absent. */
 static struct str address_of(struct str s)
 {
     unsigned char address[16];

@@ -11,7 +11,7 @@
 
 struct proxy_list;
 
-/* Comma separated addresses and CIDRs, "10.0.0.0/8, ::1"; NULL or "": none. e: 500 "proxy_invalid". */
+/* Comma separated addresses and CIDRs, "10.0.0.0/8, ::1"; NULL or "": none. e: "proxy_invalid". */
 MUST_CHECK bool proxy_open(const char *list, struct proxy_list **out, struct err *e);
 void proxy_close(struct proxy_list *p);
 bool proxy_trusts(const struct proxy_list *p, struct str ip);

@@ -13,10 +13,9 @@
 struct resp {
     int status;
     struct arena *arena;
-    struct buf headers; /* "Name: value\r\n"…, checked for CR, LF and NUL when added */
-    struct buf body;    /* arena; bounded by RESP_BODY_MAX */
-    struct str
-        body_shared; /* instead of body: memory that outlives the response (caches keep a reference) */
+    struct buf headers;           /* "Name: value\r\n"…, checked for CR, LF and NUL when added */
+    struct buf body;              /* arena; bounded by RESP_BODY_MAX */
+    struct str body_shared;       /* instead of body: memory that outlives the response */
     void (*body_release)(void *); /* called with body_owner once sent; may be NULL */
     void *body_owner;
     int file_fd; /* ≥ 0: send file_length bytes from file_offset; closed afterwards */

@@ -123,7 +123,7 @@ static void offer(const struct route *const *rows, struct search *s)
     memcpy(s->out->params, s->params, sizeof(s->params));
 }
 
-/* path: what is behind the last '/', absent at its end. Literals come before parameters, so they win.
+/* path: behind the last '/', absent at its end. Literals come before parameters, so they win.
  * Recursion ends with the tree, which is as deep as the longest row. */
 static void walk(const struct node *n, struct str path, unsigned params, struct search *s)
 {

@@ -16,8 +16,8 @@ enum route_access {
     ACCESS_UNSET = 0, /* a row without access stops start-up */
     ACCESS_OPEN,      /* no API key, no token (public paths, /api routes before login) */
     ACCESS_KEY,       /* an API key; any or no user */
-    ACCESS_USER, /* API key (where the surface asks for one) and a user's bearer token with a living session */
-    ACCESS_SERVICE,    /* bearer or key whose role is an admin role */
+    ACCESS_USER,    /* API key (where the surface asks) and the bearer token of a living session */
+    ACCESS_SERVICE, /* bearer or key whose role is an admin role */
     ACCESS_ADMIN_PORT, /* only on the admin listener */
 };
 
@@ -50,8 +50,7 @@ typedef bool route_handler(struct req *req, struct resp *resp, struct err *e);
 
 struct route {
     enum method method;
-    const char
-        *path; /* "/auth/v1/admin/users/{id}"; a last segment "{rest...}" takes the remainder */
+    const char *path; /* "/auth/v1/admin/users/{id}"; a last "{rest...}" takes the remainder */
     route_handler *handler;
     enum route_access access;
     enum route_limit limit;

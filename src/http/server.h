@@ -15,21 +15,20 @@ struct server;
 struct tls;
 
 struct server_config {
-    const char *listen;       /* "127.0.0.1:8000" */
-    const char *setting;      /* name of the setting, for "address in use" */
-    struct tls *tls;          /* NULL: plain */
-    bool admin;               /* requests carry admin_listener */
-    unsigned max_connections; /* accepting pauses beyond it */
-    int64_t
-        head_timeout_us; /* 10 s, from the first byte of a head to its end (and for a TLS handshake) */
-    int64_t idle_timeout_us;    /* 75 s between requests */
-    unsigned body_min_rate_bps; /* 500 bytes/s over 10 s windows, both directions */
-    int64_t drain_us;           /* 30 s for what was read */
-    int64_t drain_idle_us;      /* 2 s for idle keep-alive connections */
-    const char *
-        trusted_proxies; /* comma separated addresses or CIDRs whose X-Forwarded-For/-Proto or Forwarded count */
-    size_t arena_budget_bytes; /* per request, for client-sized memory */
-    /* In the request's fiber. Always leaves an answer in resp. req->malformed is set for a refused head. */
+    const char *listen;          /* "127.0.0.1:8000" */
+    const char *setting;         /* name of the setting, for "address in use" */
+    struct tls *tls;             /* NULL: plain */
+    bool admin;                  /* requests carry admin_listener */
+    unsigned max_connections;    /* accepting pauses beyond it */
+    int64_t head_timeout_us;     /* 10 s, first to last byte of a head (and for a TLS handshake) */
+    int64_t idle_timeout_us;     /* 75 s between requests */
+    unsigned body_min_rate_bps;  /* 500 bytes/s over 10 s windows, both directions */
+    int64_t drain_us;            /* 30 s for what was read */
+    int64_t drain_idle_us;       /* 2 s for idle keep-alive connections */
+    const char *trusted_proxies; /* addresses and CIDRs whose X-Forwarded-* and Forwarded count */
+    size_t arena_budget_bytes;   /* per request, for client-sized memory */
+    /* In the request's fiber. Always leaves an answer in resp, also for a refused head
+     * (req->malformed). */
     void (*handle)(struct req *req, struct resp *resp, void *ctx);
     /* After the last byte was sent or the client was gone (sent: body bytes). In the fiber. */
     void (*finished)(struct req *req, struct resp *resp, uint64_t sent, void *ctx);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For tests of the server: a client that sends any bytes and reads answers one by one, on a blocking socket. */
+/* For tests of the server: a client that sends any bytes and reads answers one by one. */
 #ifndef HTTP_TEST_CLIENT_H
 #define HTTP_TEST_CLIENT_H
 

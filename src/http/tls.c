@@ -167,7 +167,7 @@ static void take_output(struct tls_conn *c, struct buf *out)
         out->n += (size_t)got;
 }
 
-/* SSL_read does the handshake too. Through the stack, so that an idle connection's buf stays small. */
+/* SSL_read shakes hands too. Through the stack, so that an idle connection's buf stays small. */
 static bool read_all(struct tls_conn *c, struct buf *in, struct err *e)
 {
     char piece[RECORD_MAX];

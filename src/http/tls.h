@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS for the listener (OpenSSL, TLS 1.2 and 1.3, ALPN http/1.1) over memory BIOs: bytes in, bytes out, no
- * I/O of its own. Certificates are read again on tls_reload; connections keep what they have.
+ * TLS for the listener (OpenSSL, TLS 1.2 and 1.3, ALPN http/1.1) over memory BIOs: bytes in, bytes
+ * out, no I/O of its own. Certificates are read again on tls_reload; connections keep what they have.
  */
 #ifndef HTTP_TLS_H
 #define HTTP_TLS_H
@@ -20,7 +20,8 @@ void tls_close(struct tls *t);
 
 struct tls_conn *tls_conn_new(struct tls *t);
 void tls_conn_free(struct tls_conn *c);
-/* Feeds ciphertext; plain text is appended to in, what must go to the peer (handshake, alerts) to out. False: broken. */
+/* Feeds ciphertext; plain text is appended to in, what must go to the peer (handshake, alerts) to
+ * out. False: broken. */
 MUST_CHECK bool tls_conn_feed(struct tls_conn *c, struct str ciphertext, struct buf *in,
                               struct buf *out, struct err *e);
 /* The handshake is done. */
