@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "base/rand.h"
 #include "pg/pg_test.h"
 
 #define SQL(var, sql, n) static const struct pg_sql var = {.name = #var, .text = sql, .params = n}
@@ -527,6 +528,101 @@ static void test_two_loops(void **state)
     assert_in_range(s.idle, 2, 6);
 }
 
+enum { STORM_FIBERS = 24, STORM_ROWS = 4000 };
+
+SQL(insert_log, "insert into log (id) values ($1)", 1);
+
+/* What each insert was answered: 'y' done, 'n' certainly not, '?' unknown. */
+static char verdict[STORM_ROWS];
+static unsigned storm_next, storm_left;
+
+static char storm_insert(struct arena *a, unsigned id)
+{
+    struct pg_client c = {.arena = a};
+    struct err e = {0};
+    CLEANUP(pg_tx_end) struct pg_tx tx = {0};
+    bool several = id % 3 == 0;
+    fiber_uncancel();
+    fiber_set_deadline(clock_mono_us() + (id % 7 == 0 ? rand_below(3000) : 2 * CLOCK_S));
+    bool ok = several ? pg_tx_begin(&tx, &c, PG_LOGIN_AUTH, &e)
+                      : pg_tx_single(&tx, &c, PG_LOGIN_AUTH, &e);
+    if (!ok)
+        return 'n';
+    pg_tx_add(&tx, &insert_log, PG_ARGS(pg_tx_i64(&tx, id)));
+    if (several && !pg_tx_flush(&tx, &e))
+        return 'n'; /* COMMIT has not been sent */
+    if (pg_tx_commit(&tx, &e))
+        return 'y';
+    bool unknown = e.status == 504 || e.status == 499 || strcmp(e.code, "outcome_unknown") == 0;
+    return unknown ? '?' : 'n';
+}
+
+static struct fiber *storm_fibers[STORM_FIBERS];
+
+static void storm(void *arg)
+{
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    struct fiber **self = arg;
+    *self = fiber_current();
+    while (storm_next < STORM_ROWS) {
+        unsigned id = storm_next++;
+        verdict[id] = storm_insert(&a, id);
+        arena_reset(&a);
+        if (verdict[id] != 'y') {
+            fiber_uncancel();
+            fiber_set_deadline(FIBER_NEVER);
+            fiber_sleep(5 * CLOCK_MS);
+        }
+    }
+    *self = NULL;
+    arena_close(&a);
+    storm_left--;
+}
+
+/* Clients leave, deadlines pass and sessions are ended all the time: what was answered is true. */
+static void test_storm(void **state)
+{
+    (void)state;
+    test_pg_script("truncate log");
+    storm_next = 0;
+    storm_left = STORM_FIBERS;
+    for (unsigned i = 0; i < STORM_FIBERS; i++)
+        fiber_start(storm, &storm_fibers[i]);
+    for (unsigned round = 0; storm_left > 0; round++) {
+        fiber_sleep(3 * CLOCK_MS);
+        fiber_set_deadline(FIBER_NEVER);
+        struct fiber *f = storm_fibers[rand_below(STORM_FIBERS)];
+        if (f)
+            fiber_cancel(f);
+        if (round % 40 == 20)
+            test_pg_script("select pg_terminate_backend(pid) from pg_stat_activity where query"
+                           " like '%log%' and pid <> pg_backend_pid() limit 1");
+    }
+    unsigned yes = 0, no = 0, unknown = 0;
+    assert_true(TEST_UNTIL(pg_pool_stats().in_use == 0));
+    struct pg_now *c = NULL;
+    struct pg_result *r = NULL;
+    struct err e;
+    assert_true(pg_now_open(test_pg.conninfo, 5000, &c, &e));
+    assert_true(pg_now_query(c, "select id from log", PG_NO_ARGS, &r, &e));
+    static bool there[STORM_ROWS];
+    memset(there, 0, sizeof there);
+    for (size_t i = 0; i < pg_row_count(r); i++)
+        there[pg_row_i64(r, i, 0)] = true;
+    for (unsigned i = 0; i < STORM_ROWS; i++) {
+        assert_true(verdict[i] != 'y' || there[i]);
+        assert_true(verdict[i] != 'n' || !there[i]);
+        yes += verdict[i] == 'y';
+        no += verdict[i] == 'n';
+        unknown += verdict[i] == '?';
+    }
+    print_message("%u done, %u refused, %u unknown\n", yes, no, unknown);
+    assert_true(yes > STORM_ROWS / 2);
+    pg_now_free(&r);
+    pg_now_close(&c);
+}
+
 static int body(void)
 {
     const struct CMUnitTest tests[] = {
@@ -549,6 +645,7 @@ static int body(void)
         cmocka_unit_test_setup(test_conflict, set_up),
         cmocka_unit_test_setup(test_writes, set_up),
         cmocka_unit_test_setup(test_two_loops, set_up),
+        cmocka_unit_test_setup(test_storm, set_up),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
     pg_pool_close_all(1000);
@@ -561,6 +658,7 @@ int main(void)
     test_pg_script("create table t (id int primary key, v text);"
                    "create table child (id int, t_id int, constraint child_t foreign key (t_id)"
                    " references t deferrable initially deferred);"
+                   "create table log (id int);"
                    "create table pair (id int primary key, n int);"
                    "create table changing (a int); insert into changing values (1);"
                    "create role r1; create role r2");
