@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "base/rand.h"
+
 /* ---- the server ------------------------------------------------------------------------------ */
 
 struct conn {
@@ -577,6 +579,132 @@ static void out_of_descriptors(void **state)
     run(&(struct server){.on_event = close_event, .on_open = greet}, emfile_client);
 }
 
+/* ---- everything at once, by chance: nothing is left over, no sanitizer objects ---------------- */
+
+enum { CHAOS_CLIENTS = 4, CHAOS_CONNECTIONS = 100 };
+
+static struct {
+    struct conn *c;
+    struct fiber *fiber;
+    bool over;
+} chaos_work[2][CHAOS_CLIENTS * CHAOS_CONNECTIONS];
+static unsigned chaos_n[2];
+
+static void chaos_end(unsigned i)
+{
+    struct conn *c = chaos_work[loop_index()][i].c;
+    chaos_work[loop_index()][i].c = NULL;
+    conn_close(c, rand_below(2) == 0);
+}
+
+static void chaos_fiber(void *arg)
+{
+    unsigned i = (unsigned)(uintptr_t)arg;
+    struct conn *c = chaos_work[loop_index()][i].c;
+    struct err e = {0};
+    chaos_work[loop_index()][i].fiber = fiber_current();
+    for (bool ok = true; ok && !chaos_work[loop_index()][i].over;) {
+        fiber_set_deadline(clock_mono_us() + 1000 + rand_below(20000));
+        struct str piece = {large, rand_below(4) == 0 ? rand_below(LARGE / 4) : rand_below(1000)};
+        ok = sock_write(c->s, &piece, 1, rand_below(2) ? 1000 : 0, &e);
+        if (rand_below(3) == 0)
+            ok = ok && fiber_sleep(rand_below(2000)) == FIBER_LATE;
+        ok = ok && rand_below(5) != 0;
+    }
+    chaos_work[loop_index()][i].fiber = NULL;
+    chaos_end(i);
+}
+
+static void chaos_event(struct conn *c, enum sock_event ev)
+{
+    unsigned loop = loop_index(), i = 0;
+    while (i < chaos_n[loop] && chaos_work[loop][i].c != c)
+        i++;
+    BUG(i == chaos_n[loop]);
+    if (c->serving) {
+        if (ev == SOCK_ERROR && chaos_work[loop][i].fiber)
+            fiber_cancel(chaos_work[loop][i].fiber);
+        if (ev == SOCK_EOF || ev == SOCK_ERROR)
+            chaos_work[loop][i].over = true;
+        else if (rand_below(2))
+            sock_pause(c->s);
+        else if (ev == SOCK_FULL) {
+            buf_consume(&c->in, rand_below((uint32_t)c->in.n));
+            sock_resume(c->s);
+        }
+        return;
+    }
+    if (ev != SOCK_DATA || rand_below(8) == 0) {
+        chaos_end(i);
+        return;
+    }
+    c->serving = true;
+    fiber_start(chaos_fiber, (void *)(uintptr_t)i);
+}
+
+static void chaos_open(struct conn *c)
+{
+    unsigned i = chaos_n[loop_index()]++;
+    chaos_work[loop_index()][i].c = c;
+    chaos_work[loop_index()][i].over = false;
+    if (rand_below(20) == 0)
+        chaos_end(i);
+}
+
+static void chaos_talk(int fd)
+{
+    static _Thread_local char bytes[100000];
+    struct timeval soon = {.tv_usec = 3000};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon));
+    for (int i = (int)rand_below(6); i >= 0; i--) {
+        if (rand_below(2) && send(fd, bytes, rand_below(sizeof(bytes)), MSG_NOSIGNAL) < 0)
+            break;
+        if (rand_below(2) && read(fd, bytes, sizeof(bytes)) == 0)
+            break;
+    }
+    if (rand_below(3) == 0)
+        shutdown(fd, SHUT_WR);
+    if (rand_below(3) == 0)
+        (void)!read(fd, bytes, sizeof(bytes));
+    if (rand_below(3) == 0)
+        reset_and_close(fd);
+    else
+        close(fd);
+}
+
+static void *chaos_thread(void *arg)
+{
+    for (int i = 0; i < CHAOS_CONNECTIONS; i++)
+        chaos_talk(dial());
+    return arg;
+}
+
+static void chaos_client(void)
+{
+    pthread_t t[CHAOS_CLIENTS];
+    for (int i = 0; i < CHAOS_CLIENTS; i++)
+        pthread_create(&t[i], NULL, chaos_thread, NULL);
+    for (int i = 0; i < CHAOS_CLIENTS; i++)
+        pthread_join(t[i], NULL);
+    int64_t limit = clock_mono_us() + 30 * CLOCK_S;
+    while (sock_open_count() > 0) {
+        BUG(clock_mono_us() > limit);
+        usleep(1000);
+    }
+}
+
+static void chaos(void **state)
+{
+    (void)state;
+    chaos_n[0] = chaos_n[1] = 0;
+    run(
+        &(struct server){
+            .on_event = chaos_event, .on_open = chaos_open, .in_max = 20000, .max_connections = 20},
+        chaos_client);
+    assert_int_equal(chaos_n[0] + chaos_n[1], CHAOS_CLIENTS * CHAOS_CONNECTIONS);
+}
+
 /* ---- closing the listener: what the kernel has queued is served, then nobody is let in ------- */
 
 static atomic_bool loop_held;
@@ -694,6 +822,7 @@ int main(void)
         cmocka_unit_test(closes_at_once),
         cmocka_unit_test(max_connections),
         cmocka_unit_test(out_of_descriptors),
+        cmocka_unit_test(chaos),
         cmocka_unit_test(drains),
         cmocka_unit_test(addresses),
         cmocka_unit_test(mapped_name),
