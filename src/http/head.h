@@ -43,7 +43,7 @@ enum head_result { HEAD_MORE, HEAD_DONE, HEAD_BAD };
  * bytes is all that has come in; *scanned remembers how far the end was looked for (0 at first).
  * HEAD_DONE sets *used to the head's length. HEAD_BAD sets e: 400 "bad_request", 414
  * "uri_too_long", 431 "headers_too_large", 501 "not_implemented" (transfer codings other than
- * chunked), 505 "http_version", 417 "expectation_failed"; the connection closes after it. out may be
+ * chunked), 505 "http_version", 417 "expectation_failed"; the connection closes then. out may be
  * partly filled then (for the log and CORS).
  * Empty lines before the request line are skipped, at most one (RFC 9112 §2.2).
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * TLS for the listener (OpenSSL, TLS 1.2 and 1.3, ALPN http/1.1) over memory BIOs: bytes in, bytes
- * out, no I/O of its own. Certificates are read again on tls_reload; connections keep what they have.
+ * out, no I/O of its own. Certificates are read again on tls_reload; connections keep theirs.
  */
 #ifndef HTTP_TLS_H
 #define HTTP_TLS_H
