@@ -252,6 +252,7 @@ static bool run_initdb(const struct cluster_dir *d, const struct cluster_bin *bi
                           "--locale=C.UTF-8",
                           "--lc-collate=C",
                           "--no-instructions",
+                          "--no-sync",
                           NULL};
     const char *env[] = {"TZ=UTC", "LC_ALL=C.UTF-8", NULL}; /* else it tries every time zone */
     /* its working folder shows whose it is, should it outlive us */
@@ -265,9 +266,27 @@ static bool run_initdb(const struct cluster_dir *d, const struct cluster_bin *bi
     return exit_code == 0 || initdb_failed(buf_view(&said), exit_code, e);
 }
 
+static int open_folder(const char *path)
+{
+    return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/*
+ * One call for the thousand files of a new cluster: 0.05 s where initdb's own fsync of each took 0.1 s
+ * alone on the machine and 1-3 s beside others. It waits for the rest of the file system too.
+ */
+static bool sync_all(const char *path, struct err *e)
+{
+    CLEANUP(close_fd) int fd = open_folder(path);
+    if (fd < 0 || syncfs(fd) != 0)
+        return err_set(e, errno == ENOSPC ? 507 : 500, errno == ENOSPC ? "disk_full" : "file_io",
+                       "cannot sync %.100s: %s", path, strerrordesc_np(errno));
+    return true;
+}
+
 static bool sync_folder(const char *path, struct err *e)
 {
-    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP(close_fd) int fd = open_folder(path);
     if (fd < 0 || fsync(fd) != 0)
         return err_set(e, 500, "file_io", "cannot sync %.100s: %s", path, strerrordesc_np(errno));
     return true;
@@ -278,15 +297,15 @@ bool cluster_dir_make(const struct cluster_dir *d, const struct cluster_bin *bin
 {
     if (!clear_leftover(d, e) || !write_unsynced(d->password, str_from(password), e))
         return false;
-    bool ok = file_now_mkdirs(d->making, 0700, e) && run_initdb(d, bin, e);
+    bool ok =
+        file_now_mkdirs(d->making, 0700, e) && run_initdb(d, bin, e) && sync_all(d->making, e);
     unlink(d->password);
     if (!ok) {
-        struct err ignored;
-        if (!clear_leftover(d, &ignored))
-            return false; /* e keeps the first reason */
+        struct err second; /* the first reason counts */
+        (void)!clear_leftover(d, &second);
         return false;
     }
-    if (rename(d->making, d->pg) != 0) /* initdb has synced every file by itself */
+    if (rename(d->making, d->pg) != 0)
         return err_set(e, 500, "file_io", "cannot rename %.100s: %s", d->making,
                        strerrordesc_np(errno));
     return sync_folder(d->root, e);

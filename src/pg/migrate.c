@@ -493,8 +493,15 @@ static bool apply_app(struct run *r, struct app_file *f, struct err *e)
 
 static bool apply_all_ours(struct run *r, struct err *e)
 {
-    /* a lock that somebody holds is an error after a minute, not a server that never starts */
-    if (!pg_now_script(r->db, "set statement_timeout = 0; set lock_timeout = '60s'", NULL, e))
+    /*
+     * A lock that somebody holds is an error after a minute, not a server that never starts. A commit
+     * need not reach the disk by itself: lost with a power cut, a migration is lost with its record,
+     * and whatever is acknowledged later takes it along.
+     */
+    if (!pg_now_script(r->db,
+                       "set statement_timeout = 0; set lock_timeout = '60s';"
+                       " set synchronous_commit = off",
+                       NULL, e))
         return false;
     for (size_t i = 1; i < migrations_count; i++)
         if (!r->applied[i] && !apply_ours(r, &migrations_all[i], e))
