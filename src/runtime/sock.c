@@ -440,6 +440,11 @@ struct sock_addr sock_name_text(const union sock_name *n)
     return a;
 }
 
+unsigned sock_open_count(void)
+{
+    return sock_listener_connections();
+}
+
 struct sock_addr sock_peer(const struct sock *s)
 {
     return sock_name_text(&s->peer);

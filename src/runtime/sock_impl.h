@@ -28,5 +28,7 @@ void sock_destroy_unadopted(struct sock *s);
 struct sock_listener *sock_listener_of(const struct sock *s);
 /* A connection of this listener, counted on loop l, was closed. From loop l. */
 void sock_listener_gone(struct sock_listener *listener, struct loop *l);
+/* Open connections of all listeners. */
+unsigned sock_listener_connections(void);
 
 #endif

@@ -313,7 +313,7 @@ void sock_listener_close(struct sock_listener *l)
     l->started = l->used = false;
 }
 
-unsigned sock_open_count(void)
+unsigned sock_listener_connections(void)
 {
     unsigned n = 0;
     for (int i = 0; i < LISTENER_MAX; i++)
