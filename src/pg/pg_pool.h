@@ -35,7 +35,10 @@ struct pg_pool_config {
 
 /* Before the loops run. Connections are made at first use, and one is made at once to say if it works. */
 MUST_CHECK bool pg_pool_open_all(const struct pg_pool_config *c, struct err *e);
-/* After draining; closes idle connections, gives busy ones timeout_ms. */
+/*
+ * Twice, after draining. On a loop: closes what is idle and whatever comes back, gives abandoned flushes
+ * timeout_ms, returns at once. After loop_run_all has returned: joins the threads, frees the rest.
+ */
 void pg_pool_close_all(int timeout_ms);
 
 /* False with the reason in e->message (safe) and e->detail while no connection can be had; for /readyz. */

@@ -121,15 +121,14 @@ static void test_waiting_is_bounded(void **state)
 {
     (void)state;
     static struct job j[1100];
-    int64_t before = clock_mono_us();
     for (unsigned i = 0; i < 1100; i++)
         start_job(&j[i], PG_LOGIN_AUTH, i ? NULL : "0.3", 5 * CLOCK_S);
     assert_true(TEST_UNTIL(j[1099].fiber));
     unsigned refused = 0;
     for (unsigned i = 0; i < 1100; i++)
-        refused += j[i].ended && j[i].e.status == 503 && j[i].e.retry_after_s > 0;
+        refused += j[i].ended && j[i].e.status == 503 && j[i].e.retry_after_s > 0
+                   && j[i].ended_us - j[i].began_us < 50 * CLOCK_MS;
     assert_int_equal(refused, 1100 - 1 - WAITING_MAX);
-    assert_true(clock_mono_us() - before < CLOCK_S);
     assert_true(TEST_UNTIL(all_ended(j, 1100)));
 }
 
