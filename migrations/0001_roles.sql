@@ -26,6 +26,11 @@ BEGIN
     LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r.name) THEN
             EXECUTE format('CREATE ROLE %I %s', r.name, r.attributes);
+            -- Whose passwords may be set: roles are the whole cluster's, and another project's stay.
+            IF r.attributes LIKE 'LOGIN%' THEN
+                EXECUTE format('COMMENT ON ROLE %I IS %L', r.name,
+                               'basalt: login of database ' || current_database());
+            END IF;
         END IF;
     END LOOP;
 
@@ -68,7 +73,7 @@ BEGIN
     -- but neither SET nor INHERIT, and may grant itself both.
     IF NOT super THEN
         FOR r IN
-            SELECT * FROM (VALUES ('anon'), ('authenticated'), ('service_role'),
+            SELECT * FROM (VALUES ('anon'), ('authenticated'), ('service_role'), ('authenticator'),
                 ('supabase_auth_admin'), ('supabase_storage_admin')) AS v(name)
             WHERE v.name <> current_user
         LOOP

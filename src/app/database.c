@@ -174,21 +174,38 @@ static bool alter_login(struct pg_now *c, const struct login_row *row, const str
     return pg_now_query(c, sql.p, NULL, 0, NULL, e);
 }
 
-/* Once a cluster, in one transaction with the note that it was done. */
-static bool set_passwords(struct pg_now *c, const struct secrets *s, struct arena *a, struct err *e)
+/* The logins were made by our migrations for this database, not by another project. */
+static bool logins_are_ours(struct pg_now *c, struct arena *a, bool *out, struct err *e)
+{
+    struct str n;
+    bool ok = lookup(c,
+                     "select count(*) from pg_roles where rolname in ('authenticator', "
+                     "'supabase_auth_admin', 'supabase_storage_admin') and "
+                     "shobj_description(oid, 'pg_authid') = $1 || current_database()",
+                     S("basalt: login of database "), a, &n, e);
+    *out = ok && str_is(n, "3");
+    return ok;
+}
+
+/* Once a database, in one transaction with the note that it was done. */
+static bool set_passwords(struct pg_now *c, const struct secrets *s, struct database *db, struct err *e)
 {
     struct str done;
-    if (!lookup(c, "select value from basalt.setting where name = $1", S("logins"), a, &done, e)
-        || done.p)
-        return done.p != NULL;
+    bool ours;
+    if (!lookup(c, "select value from basalt.setting where name = $1", S("logins"), &db->memory, &done, e)
+        || !logins_are_ours(c, &db->memory, &ours, e))
+        return false;
+    if (done.p || !ours)
+        return true;
     if (!pg_now_query(c, "begin", NULL, 0, NULL, e))
         return false;
-    for (size_t i = 0; i < LOGINS; i++)
-        if (!alter_login(c, &logins[i], s, a, e))
+    for (size_t i = 0; i < LOGINS; i++) {
+        bool app_owner = logins[i].login == PG_LOGIN_NONE; /* its password is ours to set in a private cluster only */
+        if ((db->cluster || !app_owner) && !alter_login(c, &logins[i], s, &db->memory, e))
             return false;
+    }
     struct str args[] = {S("logins"), S("passwords")};
-    return pg_now_query(c, "insert into basalt.setting (name, value) values ($1, $2)", args, 2,
-                        NULL, e)
+    return pg_now_query(c, "insert into basalt.setting (name, value) values ($1, $2)", args, 2, NULL, e)
            && pg_now_query(c, "commit", NULL, 0, NULL, e);
 }
 
@@ -236,6 +253,6 @@ bool database_prepare(struct settings *s, const char *dir, bool apply, struct se
         return false;
     CLEANUP(pg_now_close) struct pg_now *c = NULL;
     return pg_now_open(db->owner, CONNECT_MS, &c, e) && secrets_sync(s, dir, c, secrets, e)
-           && (!db->cluster || set_passwords(c, secrets, &db->memory, e))
+           && (!(apply || db->cluster) || set_passwords(c, secrets, db, e))
            && choose_logins(c, secrets, db, e) && choose_profile_table(s, c, db, e);
 }

@@ -79,7 +79,7 @@ static const struct question questions[] = {
      "use version 14 to 18", true},
     {"select exists (select from basalt.setting where name = 'logins')",
      "accounts, requests and storage share one database login",
-     "use the private PostgreSQL, or give a URL whose role may create roles", false},
+     "use the private PostgreSQL, or a database whose logins `basalt migrate` has made", false},
     {"select coalesce((select rolbypassrls from pg_roles where rolname = 'service_role'), false)",
      "service_role does not pass row level security", "as superuser: alter role service_role bypassrls", true},
     {"select not exists (select from pg_roles where rolname = 'authenticator' and (rolsuper or rolbypassrls))",

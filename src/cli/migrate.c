@@ -2,7 +2,9 @@
 #include "pg/migrate.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "cli/command.h"
 #include "cli/connect.h"
 
@@ -12,14 +14,22 @@ static void report(void *ctx, const char *what, const char *name)
     printf("%-8s %s\n", what, name);
 }
 
-static const char *target(struct settings *s, struct err *e)
+static bool count(struct settings *s, const char *url, struct migrate_state *out, struct err *e)
 {
-    struct run_state r;
-    if (s->direct_database_url)
-        return s->direct_database_url;
-    if (s->database_url)
-        return s->database_url;
-    return run_state_read(settings_data_dir(s), &s->memory, &r, e) ? r.db_url : NULL;
+    struct migrate_config c = {
+        .conninfo = url,
+        .app_conninfo = url,
+        .app_dir = s->app_migrations,
+        .dry_run = true,
+        .report = report,
+    };
+    return migrate_run(&c, out, e);
+}
+
+/* The same way as a server that starts with --migrate, so that logins get their passwords too. */
+static bool apply(struct settings *s, struct secrets *secrets, struct database *db, struct err *e)
+{
+    return database_prepare(s, NULL, true, secrets, db, e);
 }
 
 int migrate_command(struct settings *s, const char **args, int n)
@@ -28,24 +38,19 @@ int migrate_command(struct settings *s, const char **args, int n)
     if (n > 0 && !dry)
         return command_misused("migrate", "it takes --dry-run and settings only");
     struct err e = {0};
-    const char *url = target(s, &e);
-    if (!url)
-        return command_fail(&e);
-    struct migrate_config c = {
-        .conninfo = url,
-        .app_conninfo = url,
-        .app_dir = s->app_migrations,
-        .dry_run = dry,
-        .report = report,
-    };
+    struct secrets secrets;
+    struct database db;
     struct migrate_state state = {0};
-    if (!migrate_run(&c, &state, &e))
+    if (!connect_database(s, &secrets, &db, &e))
         return command_fail(&e);
-    if (dry)
-        printf("%u pending, %u of them the app's\n", state.pending + state.app_pending,
-               state.app_pending);
-    else
-        printf("%u applied, %u of them the app's\n", state.applied + state.app_applied,
-               state.app_applied);
+    log_open(STDERR_FILENO, LOG_INFO, LOG_TEXT);
+    bool ok = count(s, db.owner, &state, &e) && (dry || apply(s, &secrets, &db, &e));
+    database_close(&db, true);
+    secrets_close(&secrets);
+    log_close(1000);
+    if (!ok)
+        return command_fail(&e);
+    printf("%u %s, %u of them the app's\n", state.pending + state.app_pending, dry ? "pending" : "applied",
+           state.app_pending);
     return 0;
 }
