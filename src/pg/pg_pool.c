@@ -203,7 +203,8 @@ static void lose_slot(struct pg_slot *s)
     close_slot(s);
     if (lived_us < SHORT_LIFE_US)
         note_failure(p, login, loop_now_us(), "the server ends connections at once");
-    else if (p->logins[login].live == 0 && p->logins[login].connecting == 0 && !p->closing)
+    else if (list_empty(&p->waiters) && p->logins[login].live == 0
+             && p->logins[login].connecting == 0 && !p->closing)
         connect_slot(s, login);
     probe(p);
     serve(p);
