@@ -212,9 +212,9 @@ static void report_pending(struct run *r)
  * Asked for again and again instead of waited for: a waiting statement holds a snapshot, and CREATE
  * INDEX CONCURRENTLY of the one who has the lock would wait for that. Ends with the connection.
  */
-static bool take_lock(struct run *r, struct err *e)
+static bool take_lock(struct run *r, int timeout_ms, struct err *e)
 {
-    int64_t end = clock_mono_us() + LOCK_MS * CLOCK_MS;
+    int64_t end = clock_mono_us() + timeout_ms * CLOCK_MS;
     for (;;) {
         CLEANUP(pg_now_free) struct pg_result *rows = NULL;
         if (!pg_now_query(r->db, "select pg_try_advisory_lock(x'62617361'::int, x'6c74'::int)",
@@ -225,7 +225,7 @@ static bool take_lock(struct run *r, struct err *e)
         if (clock_mono_us() > end)
             return err_set(e, 500, "migration_locked",
                            "another program has been migrating this database for %d s",
-                           LOCK_MS / 1000);
+                           timeout_ms / 1000);
         nanosleep(&(struct timespec){.tv_nsec = LOCK_LOOK_MS * 1000000L}, NULL);
     }
 }
@@ -527,7 +527,7 @@ static bool apply_all_app(struct run *r, struct err *e)
 static bool apply(struct run *r, struct err *e)
 {
     struct script bootstrap;
-    if (!take_lock(r, e)
+    if (!take_lock(r, LOCK_MS, e)
         || !script_make(r, S("0000_bootstrap.sql"), str_from(migrations_all[0].sql), &bootstrap, e)
         || !run_statements(&bootstrap, r->db, "", e) || !load(r, e))
         return false;
