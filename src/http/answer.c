@@ -99,6 +99,7 @@ bool answer_send(struct conn *c, bool keep, uint64_t *sent, struct err *e)
     struct resp *r = &c->work->resp;
     char mem[FIRST_LINES_MAX];
     *sent = 0;
+    c->work->answering = true;
     replace_failed(r);
     bool bodyless = c->work->head.method == METHOD_HEAD || status_bodyless(r->status);
     struct str body = {0};

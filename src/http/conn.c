@@ -12,6 +12,7 @@ enum {
     SPARE_MAX = 32, /* conn_work kept per loop: 5 KiB and an arena block each */
     USER_AGENT_MAX = 512,
     SERVED_PER_TURN = 32,       /* pipelined answers before others have their turn */
+    PROBE_US = 1000 * 1000,     /* an answer that comes sooner is probe enough */
     LAST_LOOK_US = 1000,        /* one more turn, so that what the kernel holds is read */
     TLS_SEALED_MAX = 64 * 1024, /* cipher text written at once */
 };
@@ -406,13 +407,43 @@ static void on_gone(struct conn *c)
         conn_close(c, false);
 }
 
+/* A whole request still gets its answer. */
 static void on_end(struct conn *c)
 {
     c->eof = true;
-    if (c->work)
-        wake_body(c); /* a whole request still gets its answer */
-    else
+    if (!c->work) {
         conn_close(c, false);
+        return;
+    }
+    wake_body(c);
+    if (c->work->head.minor > 0)
+        set_limit(c, loop_now_us() + PROBE_US);
+}
+
+/*
+ * TCP tells a client that has gone from one that only sends no more when it is written to: then the
+ * former answers with a reset, and its query can be cancelled. 102 is for everybody else to ignore
+ * (RFC 9110 §15.2), and nothing that HTTP/1.0 knows.
+ */
+static void probe(struct conn *c)
+{
+    static const struct str line = S_INIT("HTTP/1.1 102 Processing\r\n\r\n");
+    struct err e;
+    if (!c->eof || c->probed || c->broken)
+        return;
+    if (c->work->answering) { /* what is written now finds out as well */
+        timer_arm(&c->timer, loop_now_us() + PROBE_US, on_limit);
+        return;
+    }
+    c->probed = true;
+    if (!c->tls) {
+        (void)!sock_try_write(c->sock, line);
+        return;
+    }
+    if (!tls_conn_seal(c->tls, line, &c->tls_out, &e)
+        || !sock_try_write(c->sock, buf_view(&c->tls_out)))
+        on_gone(c);
+    buf_reset(&c->tls_out);
 }
 
 static void on_data(struct conn *c)
@@ -462,10 +493,14 @@ static void on_limit(struct timer *t)
 {
     struct conn *c = LIST_ENTRY(t, struct conn, timer);
     int64_t now = loop_now_us();
-    if (c->work)
+    if (c->work && !c->eof)
         return; /* armed again when it is idle */
     if (now < c->limit_us) {
         timer_arm(t, c->limit_us, on_limit);
+        return;
+    }
+    if (c->work) {
+        probe(c);
         return;
     }
     if (!c->last_look) { /* a request may be in the kernel's buffer */

@@ -57,6 +57,7 @@ struct conn_work {
     size_t body_pos;        /* decoded so far */
     bool body_waits;        /* the fiber is parked until input comes */
     bool body_broken;       /* framing is lost: nothing can follow on this connection */
+    bool answering;         /* bytes of the answer have left, or are about to */
     bool continue_due;      /* the client waits for 100 Continue */
     int64_t rate_waited_us; /* of the current window */
     size_t rate_bytes;
@@ -78,6 +79,7 @@ struct conn {
     bool trusted;    /* peer is one of our proxies */
     bool paused;     /* reading, by a full buffer */
     bool eof;        /* the peer sends no more */
+    bool probed;     /* after eof: whether anybody is left was asked */
     bool broken;     /* nothing can be written any more */
     bool handshaken; /* TLS is up: the idle limit counts from here */
     bool last_look;  /* the time is over: closed unless something is in the kernel's buffer */

@@ -10,7 +10,7 @@ void intake_begin(struct conn_work *w)
     body_decoder_init(&w->decoder, w->head.chunked, length > 0 ? length : 0);
     buf_init(&w->body, 4 * CONN_INPUT_MAX);
     w->body_pos = 0;
-    w->body_waits = w->body_broken = false;
+    w->body_waits = w->body_broken = w->answering = false;
     w->continue_due = w->head.expect_continue && !w->decoder.done;
     w->rate_waited_us = 0;
     w->rate_bytes = 0;

@@ -2,7 +2,9 @@
 /*
  * HTTP/1.1 over sockets: connections, keep-alive, pipelining (answers in order), time limits,
  * draining. Idle connections hold no fiber and at most a few hundred bytes; each request is a
- * fiber that calls `handle` once and writes what it left in resp.
+ * fiber that calls `handle` once and writes what it left in resp. A client that is gone has its
+ * fiber cancelled; one that only ended its side is asked with 102 Processing after a second, since
+ * TCP tells the two apart no sooner than at a write, and still gets its answer.
  */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H

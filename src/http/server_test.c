@@ -68,6 +68,15 @@ static bool answer_nap(struct req *req, struct resp *resp, struct err *e)
     return true;
 }
 
+static bool answer_long(struct req *req, struct resp *resp, struct err *e)
+{
+    (void)req;
+    if (fiber_sleep(1400 * CLOCK_MS) == FIBER_GONE)
+        return err_set(e, 499, "client_gone", "gone");
+    resp_text(resp, 200, S("text/plain"), S("long"));
+    return true;
+}
+
 static bool answer_info(struct req *req, struct resp *resp, struct err *e)
 {
     (void)e;
@@ -127,10 +136,10 @@ static const struct {
     const char *path;
     route_handler *handler;
 } handlers[] = {
-    {"/hello", answer_hello},   {"/echo", answer_echo}, {"/stream", answer_stream},
-    {"/nap", answer_nap},       {"/park", answer_park}, {"/info", answer_info},
-    {"/big", answer_big},       {"/file", answer_file}, {"/empty", answer_empty},
-    {"/inject", answer_inject},
+    {"/hello", answer_hello}, {"/echo", answer_echo},     {"/stream", answer_stream},
+    {"/nap", answer_nap},     {"/long", answer_long},     {"/park", answer_park},
+    {"/info", answer_info},   {"/big", answer_big},       {"/file", answer_file},
+    {"/empty", answer_empty}, {"/inject", answer_inject},
 };
 
 static bool answer(struct req *req, struct resp *resp, struct err *e)
@@ -544,6 +553,26 @@ static void test_gone(void **state)
     wait_until(&finished, done + 1);
 }
 
+/* Closed, which looks like a half-closed connection until something is written. */
+static void test_gone_quietly(void **state)
+{
+    (void)state;
+    int before = atomic_load(&cancelled), parked_before = atomic_load(&parked);
+    struct client c = meet();
+    say(&c, GET("/park"));
+    wait_until(&parked, parked_before + 1);
+    leave(&c);
+    wait_until(&cancelled, before + 1);
+    c = meet(); /* half-closed for longer: is asked, and answered */
+    say(&c, GET("/long") GET("/hello"));
+    shutdown(c.fd, SHUT_WR);
+    expect(hear(&c), 102, NULL);
+    expect(hear(&c), 200, "long");
+    expect(hear(&c), 200, "hello");
+    expect_close(&c);
+    leave(&c);
+}
+
 static void test_forwarded(void **state)
 {
     (void)state;
@@ -576,7 +605,8 @@ int main(void)
         cmocka_unit_test(test_large_bodies),     cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_unread_body),      cmocka_unit_test(test_continue),
         cmocka_unit_test(test_big_answer),       cmocka_unit_test(test_gone),
-        cmocka_unit_test(test_forwarded),        cmocka_unit_test(test_nothing_left),
+        cmocka_unit_test(test_gone_quietly),     cmocka_unit_test(test_forwarded),
+        cmocka_unit_test(test_nothing_left),
     };
     return cmocka_run_group_tests(tests, group_begin, group_end);
 }
