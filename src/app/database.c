@@ -122,12 +122,6 @@ void database_close(struct database *db, bool keep_cluster)
 
 /* ---- its state ---------------------------------------------------------------------------- */
 
-static void report(void *ctx, const char *what, const char *name)
-{
-    (void)ctx;
-    log_say(LOG_INFO, "migration", "%s %s", what, name);
-}
-
 static bool pending(const struct migrate_state *m, struct err *e)
 {
     if (m->pending + m->app_pending == 0)
@@ -136,19 +130,6 @@ static bool pending(const struct migrate_state *m, struct err *e)
         e, 1, "migrations_pending",
         "the database lacks %u migrations: run `basalt migrate` on it, or start with --migrate",
         m->pending + m->app_pending);
-}
-
-static bool migrate(struct settings *s, bool apply, const struct database *db, struct err *e)
-{
-    struct migrate_config c = {
-        .conninfo = db->owner,
-        .app_conninfo = db->app,
-        .app_dir = s->app_migrations,
-        .dry_run = !apply,
-        .report = apply ? report : NULL,
-    };
-    struct migrate_state state;
-    return migrate_run(&c, &state, e) && (apply || !pending(&state, e));
 }
 
 /* One row, one column, or absent. */
@@ -188,11 +169,13 @@ static bool logins_are_ours(struct pg_now *c, struct arena *a, bool *out, struct
 }
 
 /* Once a database, in one transaction with the note that it was done. */
-static bool set_passwords(struct pg_now *c, const struct secrets *s, struct database *db, struct err *e)
+static bool set_passwords(struct pg_now *c, const struct secrets *s, struct database *db,
+                          struct err *e)
 {
     struct str done;
     bool ours;
-    if (!lookup(c, "select value from basalt.setting where name = $1", S("logins"), &db->memory, &done, e)
+    if (!lookup(c, "select value from basalt.setting where name = $1", S("logins"), &db->memory,
+                &done, e)
         || !logins_are_ours(c, &db->memory, &ours, e))
         return false;
     if (done.p || !ours)
@@ -200,13 +183,53 @@ static bool set_passwords(struct pg_now *c, const struct secrets *s, struct data
     if (!pg_now_query(c, "begin", NULL, 0, NULL, e))
         return false;
     for (size_t i = 0; i < LOGINS; i++) {
-        bool app_owner = logins[i].login == PG_LOGIN_NONE; /* its password is ours to set in a private cluster only */
+        bool app_owner =
+            logins[i].login
+            == PG_LOGIN_NONE; /* its password is ours to set in a private cluster only */
         if ((db->cluster || !app_owner) && !alter_login(c, &logins[i], s, &db->memory, e))
             return false;
     }
     struct str args[] = {S("logins"), S("passwords")};
-    return pg_now_query(c, "insert into basalt.setting (name, value) values ($1, $2)", args, 2, NULL, e)
+    return pg_now_query(c, "insert into basalt.setting (name, value) values ($1, $2)", args, 2,
+                        NULL, e)
            && pg_now_query(c, "commit", NULL, 0, NULL, e);
+}
+
+/* What a migration of the app needs beside the database: its role must be able to log in. */
+struct preparation {
+    const struct settings *settings;
+    const char *dir;
+    struct secrets *secrets;
+    struct database *db;
+};
+
+/* Agrees on secrets with other nodes and gives logins their passwords; again is harmless. */
+static bool prepare_logins(void *ctx, struct pg_now *c, struct err *e)
+{
+    struct preparation *p = ctx;
+    return secrets_sync(p->settings, p->dir, c, p->secrets, e)
+           && set_passwords(c, p->secrets, p->db, e);
+}
+
+static void report(void *ctx, const char *what, const char *name)
+{
+    (void)ctx;
+    log_say(LOG_INFO, "migration", "%s %s", what, name);
+}
+
+static bool migrate(bool apply, struct preparation *p, struct err *e)
+{
+    struct migrate_config c = {
+        .conninfo = p->db->owner,
+        .app_conninfo = p->db->app,
+        .app_dir = p->settings->app_migrations,
+        .dry_run = !apply,
+        .report = apply ? report : NULL,
+        .before_app = prepare_logins,
+        .ctx = p,
+    };
+    struct migrate_state state;
+    return migrate_run(&c, &state, e) && (apply || !pending(&state, e));
 }
 
 /* Logins of their own where Basalt knows their passwords, else one login that changes role. */
@@ -249,10 +272,12 @@ static bool choose_profile_table(const struct settings *s, struct pg_now *c, str
 bool database_prepare(struct settings *s, const char *dir, bool apply, struct secrets *secrets,
                       struct database *db, struct err *e)
 {
-    if (!migrate(s, apply || db->cluster != NULL, db, e))
+    struct preparation p = {.settings = s, .dir = dir, .secrets = secrets, .db = db};
+    bool may_write = apply || db->cluster;
+    if (!migrate(may_write, &p, e))
         return false;
     CLEANUP(pg_now_close) struct pg_now *c = NULL;
-    return pg_now_open(db->owner, CONNECT_MS, &c, e) && secrets_sync(s, dir, c, secrets, e)
-           && (!(apply || db->cluster) || set_passwords(c, secrets, db, e))
+    return pg_now_open(db->owner, CONNECT_MS, &c, e)
+           && (may_write ? prepare_logins(&p, c, e) : secrets_sync(s, dir, c, secrets, e))
            && choose_logins(c, secrets, db, e) && choose_profile_table(s, c, db, e);
 }

@@ -244,8 +244,8 @@ bool secrets_load(const struct settings *settings, const char *dir, struct secre
     return load(settings, dir, true, out, e);
 }
 
-bool secrets_load_for_command(const struct settings *settings, const char *dir,
-                              struct secrets *out, struct err *e)
+bool secrets_load_for_command(const struct settings *settings, const char *dir, struct secrets *out,
+                              struct err *e)
 {
     return load(settings, dir, false, out, e);
 }

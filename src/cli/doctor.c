@@ -58,7 +58,9 @@ static void check_server(struct doctor *d)
 static void check_database(struct doctor *d)
 {
     struct err e = {0};
-    const char *url = d->settings->database_url ? d->settings->database_url : d->running ? d->state.db_url : NULL;
+    const char *url = d->settings->database_url ? d->settings->database_url
+                      : d->running              ? d->state.db_url
+                                                : NULL;
     if (!url)
         return;
     if (pg_now_open(url, 5000, &d->db, &e))
@@ -68,27 +70,32 @@ static void check_database(struct doctor *d)
 }
 
 struct question {
-    const char *sql;   /* true: all is well */
+    const char *sql; /* true: all is well */
     const char *what, *mend;
     bool serious;
 };
 
 static const struct question questions[] = {
-    {"select exists (select from basalt.migrations)", "the database is not migrated", "run `basalt migrate`", true},
-    {"select current_setting('server_version_num')::int between 140000 and 189999", "this PostgreSQL is not supported",
-     "use version 14 to 18", true},
+    {"select exists (select from basalt.migrations)", "the database is not migrated",
+     "run `basalt migrate`", true},
+    {"select current_setting('server_version_num')::int between 140000 and 189999",
+     "this PostgreSQL is not supported", "use version 14 to 18", true},
     {"select exists (select from basalt.setting where name = 'logins')",
      "accounts, requests and storage share one database login",
      "use the private PostgreSQL, or a database whose logins `basalt migrate` has made", false},
     {"select coalesce((select rolbypassrls from pg_roles where rolname = 'service_role'), false)",
-     "service_role does not pass row level security", "as superuser: alter role service_role bypassrls", true},
+     "service_role does not pass row level security",
+     "as superuser: alter role service_role bypassrls", true},
     {"select not exists (select from pg_roles where rolname = 'authenticator' and (rolsuper or rolbypassrls))",
-     "authenticator passes row level security", "as superuser: alter role authenticator nosuperuser nobypassrls", true},
+     "authenticator passes row level security",
+     "as superuser: alter role authenticator nosuperuser nobypassrls", true},
     {"select not exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace"
      " where n.nspname = 'public' and c.relkind in ('r', 'p') and not c.relrowsecurity)",
-     "tables in public have no row level security", "alter table … enable row level security, then add policies", false},
+     "tables in public have no row level security",
+     "alter table … enable row level security, then add policies", false},
     {"select current_setting('fsync') = 'on' and current_setting('synchronous_commit') <> 'off'",
-     "the database may forget what it acknowledged", "set fsync and synchronous_commit to on", true},
+     "the database may forget what it acknowledged", "set fsync and synchronous_commit to on",
+     true},
 };
 
 static void ask(struct doctor *d, const struct question *q)
@@ -114,7 +121,8 @@ static void check_exposure(struct doctor *d)
     if (s->cors_origins && strcmp(s->cors_origins, "*") == 0)
         warn(d, "any web page may call the API", "set cors_origins to the app's own");
     if (settings_autoconfirm(s))
-        warn(d, "e-mail addresses are confirmed without a mail", "set smtp_url, or mailer_autoconfirm=false");
+        warn(d, "e-mail addresses are confirmed without a mail",
+             "set smtp_url, or mailer_autoconfirm=false");
     if (!s->api_key_required)
         warn(d, "no API key is asked for", "set api_key_required=true");
     if (s->password_min_length < 8)

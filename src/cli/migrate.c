@@ -50,7 +50,7 @@ int migrate_command(struct settings *s, const char **args, int n)
     log_close(1000);
     if (!ok)
         return command_fail(&e);
-    printf("%u %s, %u of them the app's\n", state.pending + state.app_pending, dry ? "pending" : "applied",
-           state.app_pending);
+    printf("%u %s, %u of them the app's\n", state.pending + state.app_pending,
+           dry ? "pending" : "applied", state.app_pending);
     return 0;
 }

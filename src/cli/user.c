@@ -17,7 +17,12 @@
 #include "runtime/fiber.h"
 #include "runtime/loop.h"
 
-enum { PASSWORD_LINE_MAX = 1024, LIST_MAX = 1000, ARENA_BUDGET = 64 * 1024 * 1024, TIME_LIMIT_S = 60 };
+enum {
+    PASSWORD_LINE_MAX = 1024,
+    LIST_MAX = 1000,
+    ARENA_BUDGET = 64 * 1024 * 1024,
+    TIME_LIMIT_S = 60
+};
 
 struct job {
     const char **args;
@@ -72,13 +77,15 @@ static bool create(struct job *j)
     struct signup s = {.actor_kind = "cli", .email_confirmed = has_flag(j, "--confirmed")};
     struct login l;
     struct str role = flag_value(j, "--role");
-    if (!user_email_normal(j->req->arena, str_from(j->args[1]), &s.email, &j->e) || !password_read(j, &s.password))
+    if (!user_email_normal(j->req->arena, str_from(j->args[1]), &s.email, &j->e)
+        || !password_read(j, &s.password))
         return false;
     if (role.p)
         s.user_metadata = arena_printf(j->req->arena, "{\"role\":\"%.*s\"}", STR_ARG(role));
     if (!signup_run(j->req, &s, &l, &j->e))
         return false;
-    printf("%s %.*s%s\n", l.user.id.text, STR_ARG(l.user.email), s.email_confirmed ? "" : " (not confirmed)");
+    printf("%s %.*s%s\n", l.user.id.text, STR_ARG(l.user.email),
+           s.email_confirmed ? "" : " (not confirmed)");
     return true;
 }
 
@@ -114,7 +121,9 @@ static bool list(struct job *j)
         char made[28];
         clock_rfc3339(u->created_us, made);
         printf("%s  %.19s  %-12s %.*s\n", u->id.text, made,
-               u->banned_until_us > j->req->now_us ? "banned" : user_confirmed(u) ? "confirmed" : "unconfirmed",
+               u->banned_until_us > j->req->now_us ? "banned"
+               : user_confirmed(u)                 ? "confirmed"
+                                                   : "unconfirmed",
                STR_ARG(u->email));
     }
     if ((int64_t)page.count < page.total)
@@ -122,7 +131,7 @@ static bool list(struct job *j)
     return true;
 }
 
-static bool delete(struct job *j)
+static bool delete (struct job *j)
 {
     struct user u;
     if (!find(j, &u) || !user_admin_delete(j->req, uuid_str(&u.id), false, "cli", &j->e))
@@ -157,7 +166,8 @@ static void job_start(void *arg)
     fiber_start(job_fiber, arg);
 }
 
-static bool job_on_loop(struct settings *s, struct job *j, struct services *services, const struct database *db)
+static bool job_on_loop(struct settings *s, struct job *j, struct services *services,
+                        const struct database *db)
 {
     struct arena arena;
     arena_init(&arena, ARENA_BUDGET);
@@ -206,7 +216,8 @@ int user_command(struct settings *s, const char **args, int n)
         if (strcmp(args[0], verbs[i].name) != 0)
             continue;
         if (n < verbs[i].least || n > verbs[i].most)
-            return command_misused("user", "an e-mail address is missing, or there are too many words");
+            return command_misused("user",
+                                   "an e-mail address is missing, or there are too many words");
         struct job j = {.args = args, .n = n, .run = verbs[i].run};
         return job_run(s, &j) ? 0 : command_fail(&j.e);
     }

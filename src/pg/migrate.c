@@ -524,12 +524,19 @@ static bool apply_all_app(struct run *r, struct err *e)
 }
 
 /* Under the lock everything is looked at once more: somebody else may have done it meanwhile. */
+/* 0008_profiles.sql makes no table of profiles where the app is about to bring one. */
+static bool tell_of_app(struct run *r, struct err *e)
+{
+    return r->state.app_pending == 0
+           || pg_now_query(r->db, "select set_config('basalt.app_migrations', 'on', false)", NULL, 0, NULL, e);
+}
+
 static bool apply(struct run *r, struct err *e)
 {
     struct script bootstrap;
     if (!take_lock(r, LOCK_MS, e)
         || !script_make(r, S("0000_bootstrap.sql"), str_from(migrations_all[0].sql), &bootstrap, e)
-        || !run_statements(&bootstrap, r->db, "", e) || !load(r, e))
+        || !run_statements(&bootstrap, r->db, "", e) || !load(r, e) || !tell_of_app(r, e))
         return false;
     return apply_all_ours(r, e) && apply_all_app(r, e);
 }
