@@ -16,8 +16,8 @@ SQL(sleep_a_while, "select pg_sleep(30)", 0);
 SQL(echo, "select $1::text", 1);
 SQL(pid, "select pg_backend_pid()", 0);
 SQL(count_t, "select count(*) from t", 0);
-SQL(huge, "select repeat('x', 1000) from generate_series(1, 200000)", 0);
-SQL(huge_value, "select repeat('x', 150000000)", 0);
+SQL(huge, "select repeat('x', 1000) from generate_series(1, 120000)", 0);
+SQL(huge_value, "select repeat('x', 100000000)", 0);
 SQL(divide, "select 1 / $1::int", 1);
 SQL(deallocate_behind, "do $$ begin execute 'deallocate all'; end $$", 0);
 SQL(kill_me, "select pg_terminate_backend(pg_backend_pid())", 0);
@@ -385,7 +385,7 @@ static void test_statement_timeout(void **state)
     (void)state;
     struct err e = {0};
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
-    assert_false(once(&sleep_a_while, PG_NO_ARGS, &tx, &e)); /* the pool's is 2 s */
+    assert_false(once(&sleep_a_while, PG_NO_ARGS, &tx, &e)); /* the pool's is 4 s */
     assert_int_equal(e.status, 504);
     assert_string_equal(e.sqlstate, "57014");
 }
@@ -665,7 +665,7 @@ int main(void)
     struct pg_pool_config c = {.size = 6,
                                .loops = 2,
                                .connect_timeout_us = 5 * CLOCK_S,
-                               .statement_timeout_us = 2 * CLOCK_S,
+                               .statement_timeout_us = 4 * CLOCK_S,
                                .reconnect_min_us = 20 * CLOCK_MS,
                                .reconnect_max_us = CLOCK_S,
                                .prepare = true};
