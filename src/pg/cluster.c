@@ -308,7 +308,21 @@ static bool spawn(struct cluster *c, int64_t *log_from, struct err *e)
     return cluster_dir_record(&c->dir, c->pid, start_time, e);
 }
 
-/* Nothing of this data folder runs when it begins. */
+/*
+ * The lock files of a postmaster that is gone. PostgreSQL removes them itself, but takes a zombie for
+ * alive, and so whoever has the number now: both stopped a restart for good. Nobody of this folder
+ * runs here, and its shared memory is found by the folder's inode.
+ */
+static void remove_locks(const struct cluster *c)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/postmaster.pid", c->dir.pg);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/.s.PGSQL.%d.lock", c->dir.sock, c->port);
+    unlink(path);
+}
+
+/* Afterwards exactly one postmaster of this data folder runs, or none. */
 static bool start_fresh(struct cluster *c, struct err *e)
 {
     int64_t log_from = 0;
@@ -317,6 +331,7 @@ static bool start_fresh(struct cluster *c, struct err *e)
     bool was;
     if (!cluster_proc_end_all(c->dir.pg, LEFTOVER_MS, e))
         return false;
+    remove_locks(c);
     if (spawn(c, &log_from, e) && wait_ready(c, log_from, e))
         return true;
     if (c->pid > 0) {
