@@ -321,18 +321,26 @@ static void gauges(struct running *r)
 
 /* ---- running and stopping -------------------------------------------------------------------- */
 
+/* Handles are closed on their loop, so that the loops have nothing left to wait for. */
+static void leave(void)
+{
+    pg_pool_close_all(CLOSE_MS);
+    invalidation_close();
+    loop_stop_all();
+}
+
 static void on_drained(void *ctx)
 {
     struct running *r = ctx;
     if (--r->draining == 0)
-        loop_stop_all();
+        leave();
 }
 
 static void on_stop(void *ctx)
 {
     struct running *r = ctx;
     if (r->stopping) /* asked twice: whoever asks does not want to wait */
-        loop_stop_all();
+        leave();
     if (r->stopping)
         return;
     r->stopping = true;

@@ -18,10 +18,11 @@ int stop_command(struct settings *s, const char **args, int n)
     const char *dir = settings_data_dir(s);
     struct run_state r;
     struct err e = {0};
+    int ended; /* its exit status is not ours to know */
     bool was_running = false, server = run_state_read(dir, &s->memory, &r, &e);
     if (!server && e.status != 3)
         return command_fail(&e);
-    if (server && (kill(r.pid, SIGTERM) != 0 || !process_wait(r.pid, SERVER_MS, NULL)))
+    if (server && (kill(r.pid, SIGTERM) != 0 || !process_wait(r.pid, SERVER_MS, &ended)))
         return fprintf(stderr, "basalt: the server (process %d) does not end\n", (int)r.pid), 1;
     if (!cluster_stop_dir(dir, CLUSTER_MS, &was_running, &e))
         return command_fail(&e);

@@ -21,7 +21,7 @@ enum {
     PASSWORD_LINE_MAX = 1024,
     LIST_MAX = 1000,
     ARENA_BUDGET = 64 * 1024 * 1024,
-    TIME_LIMIT_S = 60
+    TIME_LIMIT_S = 60, CLOSE_MS = 1000
 };
 
 struct job {
@@ -158,6 +158,7 @@ static void job_fiber(void *arg)
     struct job *j = arg;
     fiber_set_deadline(clock_mono_us() + TIME_LIMIT_S * CLOCK_S);
     j->ok = j->run(j);
+    pg_pool_close_all(CLOSE_MS); /* on the loop, so that it has nothing left to wait for */
     loop_stop_all();
 }
 
@@ -185,7 +186,7 @@ static bool job_on_loop(struct settings *s, struct job *j, struct services *serv
     if (open) {
         loop_post(loop_at(0), job_start, j);
         loop_run_all();
-        pg_pool_close_all(1000);
+        pg_pool_close_all(CLOSE_MS);
     }
     arena_close(&arena);
     return open && j->ok;
