@@ -2,10 +2,12 @@
 --   email_confirmed_at timestamptz?, phone_confirmed_at timestamptz?, banned_until timestamptz?, deleted_at timestamptz?,
 --   is_anonymous boolean, is_sso_user boolean, created_at timestamptz?, app_metadata jsonb, user_metadata jsonb,
 --   head json, factors json?, identities json, tail json)
+-- By the session: refresh_tokens.user_id is text, and a join on it would read every user.
 select
     u.id, u.aud, u.role, u.email, u.phone, u.encrypted_password, u.email_confirmed_at, u.phone_confirmed_at,
     u.banned_until, u.deleted_at, u.is_anonymous, u.is_sso_user, u.created_at, u.app_metadata, u.user_metadata,
     u.head, u.factors, u.identities, u.tail
 from basalt.user_row u
-join auth.refresh_tokens t on t.user_id = u.id::text
+join auth.sessions s on s.user_id = u.id
+join auth.refresh_tokens t on t.session_id = s.id
 where t.token = $1
