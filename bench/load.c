@@ -374,31 +374,25 @@ static void report(double seconds)
 static const char usage[] =
     "usage: load --mix FILE --clients FILE [--target IP:PORT] [--connections N] [--seconds S]\n"
     "            [--rate R [--poisson]] [--requests N] [--set NAME=VALUE]... [--prefix TEXT]\n"
-    "            [--timeout S] [--seed N] [--warmup S]\n"
+    "            [--timeout S] [--seed N] [--warmup S] [--save]\n"
     "Without --rate: closed loop. Prints \"measuring\" when the warm-up is over, then the result.\n"
     "Formats and examples: bench/README.md\n";
 
 static const struct option names[] = {
-    {"mix", required_argument, NULL, 'm'},
-    {"clients", required_argument, NULL, 'c'},
-    {"target", required_argument, NULL, 't'},
-    {"connections", required_argument, NULL, 'n'},
-    {"seconds", required_argument, NULL, 's'},
-    {"rate", required_argument, NULL, 'r'},
-    {"poisson", no_argument, NULL, 'p'},
-    {"requests", required_argument, NULL, 'q'},
-    {"set", required_argument, NULL, 'v'},
-    {"prefix", required_argument, NULL, 'x'},
-    {"timeout", required_argument, NULL, 'o'},
-    {"seed", required_argument, NULL, 'e'},
-    {"warmup", required_argument, NULL, 'w'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+    {"mix", required_argument, NULL, 'm'},     {"clients", required_argument, NULL, 'c'},
+    {"target", required_argument, NULL, 't'},  {"connections", required_argument, NULL, 'n'},
+    {"seconds", required_argument, NULL, 's'}, {"rate", required_argument, NULL, 'r'},
+    {"poisson", no_argument, NULL, 'p'},       {"requests", required_argument, NULL, 'q'},
+    {"set", required_argument, NULL, 'v'},     {"prefix", required_argument, NULL, 'x'},
+    {"timeout", required_argument, NULL, 'o'}, {"seed", required_argument, NULL, 'e'},
+    {"warmup", required_argument, NULL, 'w'},  {"save", no_argument, NULL, 'a'},
+    {"help", no_argument, NULL, 'h'},          {0},
 };
 
 static struct inputs {
     const char *mix, *clients, *target, *prefix, *sets[MIX_COLUMNS_MAX];
     unsigned set_count;
+    bool save;
 } inputs = {.target = "127.0.0.1:8000", .prefix = "n"};
 
 static double number(const char *text)
@@ -438,6 +432,8 @@ static void option_take(int c, char *value)
         options.requests = (uint64_t)number(value);
     if (c == 'p')
         options.poisson = true;
+    if (c == 'a')
+        inputs.save = true;
     if (c == 'v' && inputs.set_count < MIX_COLUMNS_MAX)
         inputs.sets[inputs.set_count++] = value;
 }
@@ -498,6 +494,8 @@ int main(int argc, char **argv)
     prepare();
     loop();
     int64_t last = now_us();
+    if (inputs.save)
+        mix_write_clients(&run.mix, inputs.clients, inputs.set_count);
     report((double)((options.requests ? last : run.end_us) - run.begin_us) / SECOND_US);
     return 0;
 }

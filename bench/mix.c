@@ -89,6 +89,26 @@ void mix_read_clients(struct mix *m, const char *path)
         errx(1, "%s has no clients", path);
 }
 
+static void row_put(FILE *f, char *const *values, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        fprintf(f, "%s%s", i ? "\t" : "", values[i]);
+    putc('\n', f);
+}
+
+void mix_write_clients(const struct mix *m, const char *path, unsigned set)
+{
+    FILE *f = fopen(path, "we");
+    if (!f)
+        err(1, "%s", path);
+    unsigned columns = m->column_count - set;
+    row_put(f, m->columns, columns);
+    for (size_t i = 0; i < m->client_count; i++)
+        row_put(f, m->clients[i].values, columns);
+    if (fclose(f) != 0)
+        err(1, "%s", path);
+}
+
 void mix_set(struct mix *m, const char *assignment)
 {
     const char *equals = strchr(assignment, '=');

@@ -58,6 +58,8 @@ struct mix {
 
 /* Ends the program with a sentence when a file is not as it should be. */
 void mix_read_clients(struct mix *m, const char *path);
+/* Back to its file, without the last `set` columns: what answers have replaced is kept. */
+void mix_write_clients(const struct mix *m, const char *path, unsigned set);
 /* A column that has the same value for every client: "name=value". */
 void mix_set(struct mix *m, const char *assignment);
 /* After the clients, whose columns it names. */

@@ -104,9 +104,9 @@ class Basalt:
             'postgres:' + secrets['DB_POSTGRES_PASSWORD'],
             'supabase_auth_admin:' + secrets['DB_AUTH_PASSWORD'])
 
-    def sql(self, text):
+    def sql(self, text, url=None):
         done = subprocess.run([postgres_program('psql'), '-XqAt', '-v', 'ON_ERROR_STOP=1',
-                               self.status['DB_URL']], input=text, text=True, capture_output=True)
+                               url or self.status['DB_URL']], input=text, text=True, capture_output=True)
         if done.returncode:
             raise Failed('psql: ' + done.stderr.strip())
         return done.stdout
