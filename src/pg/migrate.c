@@ -506,7 +506,7 @@ static bool apply_all_ours(struct run *r, struct err *e)
     for (size_t i = 1; i < migrations_count; i++)
         if (!r->applied[i] && !apply_ours(r, &migrations_all[i], e))
             return false;
-    return true;
+    return pg_now_script(r->db, "reset synchronous_commit", NULL, e);
 }
 
 static bool apply_all_app(struct run *r, struct err *e)
@@ -523,14 +523,15 @@ static bool apply_all_app(struct run *r, struct err *e)
     return true;
 }
 
-/* Under the lock everything is looked at once more: somebody else may have done it meanwhile. */
 /* 0008_profiles.sql makes no table of profiles where the app is about to bring one. */
 static bool tell_of_app(struct run *r, struct err *e)
 {
     return r->state.app_pending == 0
-           || pg_now_query(r->db, "select set_config('basalt.app_migrations', 'on', false)", NULL, 0, NULL, e);
+           || pg_now_script(r->db, "select set_config('basalt.app_migrations', 'on', false)", NULL,
+                            e);
 }
 
+/* Under the lock everything is looked at once more: somebody else may have done it meanwhile. */
 static bool apply(struct run *r, struct err *e)
 {
     struct script bootstrap;
