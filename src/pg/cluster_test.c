@@ -265,7 +265,7 @@ static void test_half_made(void **state)
     remove_tree(other);
 }
 
-static void test_disk_folder_refused(void **state)
+static void test_strange_folder(void **state)
 {
     (void)state;
     char other[150], path[200];
@@ -634,30 +634,57 @@ static void test_watch(void **state)
 /* PostgreSQL refuses root, and so do we; the rest runs as somebody else. */
 static void leave_root(void)
 {
-    struct cluster *c;
-    struct err e;
-    struct cluster_config config = {.data_dir = "/nonexistent", .admin_password = ""};
     const struct passwd *u = getpwnam("nobody");
     if (geteuid() != 0)
         return;
-    if (cluster_start(&config, &c, &e) || strcmp(e.code, "cluster_root") != 0) {
-        fprintf(stderr, "root was not refused\n");
-        exit(1);
-    }
     if (!u || chown(root, u->pw_uid, u->pw_gid) || setgroups(0, NULL)
         || setresgid(u->pw_gid, u->pw_gid, u->pw_gid) || setresuid(u->pw_uid, u->pw_uid, u->pw_uid))
         exit(1);
     prctl(PR_SET_DUMPABLE, 1); /* our own /proc entries are ours again */
 }
 
-int main(void)
+/* Root starts none, but ends one whose server, of another user, was killed. */
+static void test_as_root(void **state)
+{
+    (void)state;
+    bool was = false;
+    struct err e;
+    struct cluster_config config = config_now();
+    assert_refuses(&config, "cluster_root", "root");
+    pid_t child = fork();
+    if (child == 0) {
+        struct cluster *c;
+        leave_root();
+        if (cluster_start(&config, &c, &e))
+            kill(getpid(), SIGKILL);
+        _exit(1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_true(WIFSIGNALED(status));
+    pid_t pid = postmaster();
+    assert_true(process_alive(pid, 0));
+    assert_true(cluster_stop_dir(data, 10000, &was, &e));
+    assert_true(was);
+    assert_false(process_alive(pid, 0));
+    assert_true(cluster_stop_dir(data, 10000, &was, &e));
+    assert_false(was);
+}
+
+static int run_as_root(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_as_root)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+static int run_unprivileged(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find_bin),
         cmocka_unit_test(test_listen_text),
         cmocka_unit_test(test_first_start),
         cmocka_unit_test(test_half_made),
-        cmocka_unit_test(test_disk_folder_refused),
+        cmocka_unit_test(test_strange_folder),
         cmocka_unit_test(test_version),
         cmocka_unit_test(test_long_path),
         cmocka_unit_test(test_listen),
@@ -671,6 +698,24 @@ int main(void)
         cmocka_unit_test(test_broken),
         cmocka_unit_test(test_watch),
     };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+/* In a child, which cannot become root again. */
+static int run_in_child(void)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        leave_root();
+        exit(run_unprivileged());
+    }
+    waitpid(child, &status, 0);
+    return status;
+}
+
+int main(void)
+{
     glob_t g;
     if (glob("/usr/lib/postgresql/*/bin/initdb", 0, NULL, &g) != 0) {
         fprintf(stderr, "skipped: no PostgreSQL installed\n");
@@ -681,12 +726,15 @@ int main(void)
     if (!mkdtemp(root))
         return 1;
     snprintf(data, sizeof data, "%s/data", root);
-    leave_root();
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    bool was;
+    bool failed = run_in_child() != 0;
+    if (geteuid() == 0)
+        failed = run_as_root() != 0 || failed;
+    bool was = false;
     struct err e;
-    if (!cluster_stop_dir(data, 1000, &was, &e) || was)
+    if (!cluster_stop_dir(data, 1000, &was, &e) || was) {
         fprintf(stderr, "a cluster was left running\n");
+        failed = true;
+    }
     remove_tree(root);
     return failed;
 }
