@@ -97,6 +97,8 @@ static bool registration_read(struct req *req, struct signup *s, struct err *e)
     if (!profile_read(req, &given, e))
         return false;
     const struct auth_config *c = auth_settings(req->services->auth);
+    if (!c->signup_enabled || !c->email_enabled)
+        return err_set(e, 403, "signup_disabled", "Signups not allowed for this instance");
     s->email = in.email;
     s->password = in.password;
     s->user_metadata = given;

@@ -82,15 +82,21 @@ static bool deadline_set(const struct pipeline *p, const struct req *req)
     return true;
 }
 
+/* Whole segments: "/rest/v1" and "/rest/v1/x", not "/rest/v10". */
+static bool path_under(struct str path, struct str prefix)
+{
+    return str_starts(path, prefix) && (path.n == prefix.n || path.p[prefix.n] == '/');
+}
+
 /* Surfaces that a Supabase client may ask for and that are not built yet say so. */
 static bool not_built(const struct req *req, struct err *e)
 {
     static const struct str prefixes[] = {
         S_INIT("/rest/v1"),     S_INIT("/storage/v1"), S_INIT("/functions/v1"),
-        S_INIT("/realtime/v1"), S_INIT("/graphql/v1"), S_INIT("/pg/"),
+        S_INIT("/realtime/v1"), S_INIT("/graphql/v1"), S_INIT("/pg"),
     };
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
-        if (str_starts(req->path, prefixes[i]))
+        if (path_under(req->path, prefixes[i]))
             return err_set(e, 501, "not_implemented",
                            "%.*s is not available in this version of Basalt", STR_ARG(prefixes[i]));
     return true;
@@ -115,16 +121,26 @@ static bool no_route(const struct req *req, const struct route_match *m, struct 
     return not_built(req, e) && err_set(e, 404, "not_found", "There is nothing at this path");
 }
 
+/* What a path offers may be asked (RFC 9110 §9.3.7), also without being a browser's preflight. */
+static bool options(const struct req *req, const struct route_match *m, struct resp *resp)
+{
+    if (req->method != METHOD_OPTIONS || m->route || (!m->path_known && !str_is(req->path, "*")))
+        return false;
+    resp_empty(resp, 204);
+    return true;
+}
+
 static bool route_step(const struct pipeline *p, struct req *req, struct resp *resp, bool *answered,
                        struct err *e)
 {
     struct route_match m;
     route_find(p->routes, req->method, req->path, &m);
-    *answered = cors_preflight(p->cors, req, m.methods, resp);
+    *answered = cors_preflight(p->cors, req, m.methods, resp) || options(req, &m, resp);
     if (*answered)
         return true;
-    bool elsewhere = m.route && (m.route->access == ACCESS_ADMIN_PORT) != req->admin_listener;
-    if (!m.route || elsewhere)
+    if (m.route && (m.route->access == ACCESS_ADMIN_PORT) != req->admin_listener)
+        m = (struct route_match){0}; /* the other listener's */
+    if (!m.route)
         return no_route(req, &m, resp, answered, e);
     req->route = m.route;
     memcpy(req->params, m.params, sizeof(m.params));
@@ -198,9 +214,26 @@ static void timing_headers(const struct req *req, struct resp *resp)
     BUF_LIT(b, "ms\r\n");
 }
 
+/* A method that is refused is told which ones are not (RFC 9110 §15.5.6); so is OPTIONS. */
+static void allow_header(const struct pipeline *p, const struct req *req, struct resp *resp)
+{
+    struct route_match m;
+    if (resp->status != 405 && req->method != METHOD_OPTIONS)
+        return;
+    route_find(p->routes, req->method, req->path, &m);
+    if (m.methods == 0)
+        return;
+    BUF_LIT(&resp->headers, "Allow: OPTIONS");
+    for (int i = METHOD_NONE + 1; i < METHOD_COUNT; i++)
+        if (i != METHOD_OPTIONS && (m.methods >> i & 1U))
+            buf_printf(&resp->headers, ", %s", method_name((enum method)i));
+    BUF_LIT(&resp->headers, "\r\n");
+}
+
 static void common_headers(const struct pipeline *p, const struct req *req, struct resp *resp)
 {
     cors_headers(p->cors, req, resp);
+    allow_header(p, req, resp);
     resp_header(resp, "X-Request-ID", str_from(req->id));
     buf_str(&resp->headers, security_headers);
     if (req->tls)

@@ -4,11 +4,13 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/rand.h"
+#include "http/head.h"
 
 /* GoTrue's alphabet of v1 refresh tokens: lower-case base32, 60 bits of entropy in 12 characters. */
 static const struct str refresh_alphabet = S_INIT("abcdefghijklmnopqrstuvwxyz234567");
 
-enum { CLAIMS_MAX = 64 * 1024 };
+/* Nobody could send a token that does not fit into a header line, with its name and scheme. */
+enum { CLAIMS_MAX = 64 * 1024, TOKEN_MAX = HEAD_LINE_MAX - (int)sizeof("Authorization: Bearer ") };
 
 static struct str refresh_token_new(struct arena *a)
 {
@@ -53,6 +55,12 @@ static void put_claims(struct buf *b, const struct req *req, const struct user *
     json_put_close(b, '}');
 }
 
+static bool token_too_large(struct err *e)
+{
+    return err_set(e, 422, "validation_failed",
+                   "User metadata is too large: an access token has to fit into a request header");
+}
+
 bool session_sign(struct req *req, const struct user *u, struct str aal, struct str amr,
                   struct token_pair *pair, struct err *e)
 {
@@ -64,10 +72,11 @@ bool session_sign(struct req *req, const struct user *u, struct str aal, struct 
     buf_init_arena(&token, req->arena, 2 * CLAIMS_MAX);
     put_claims(&claims, req, u, aal, amr, pair);
     if (claims.failed)
-        return err_set(e, 500, "unexpected_failure",
-                       "User metadata does not fit into an access token");
+        return token_too_large(e);
     if (!jwt_sign(guard_keys(c->guard), buf_view(&claims), &token, e))
-        return false;
+        return strcmp(e->code, "jwt_too_large") == 0 ? token_too_large(e) : false;
+    if (token.n > TOKEN_MAX)
+        return token_too_large(e);
     pair->access_token = buf_view(&token);
     return true;
 }
@@ -167,7 +176,8 @@ static enum refresh_verdict verdict_of(const struct req *req, const struct refre
         out->reuse_cause = "fail-to-save";
         return REFRESH_GIVE_ACTIVE;
     }
-    if (t->revoked_us + auth_config_of(req)->refresh_reuse_us > req->now_us) {
+    /* Without a living token the session's tokens were revoked because one had leaked: that holds. */
+    if (t->active_token.p && t->revoked_us + auth_config_of(req)->refresh_reuse_us > req->now_us) {
         out->rotated = true;
         out->reuse_cause = "concurrent-refresh";
         return REFRESH_ROTATE;
@@ -221,9 +231,11 @@ static bool refresh_lock(struct pg_tx *tx, struct req *req, struct str token, st
     if (!pg_tx_flush(tx, e))
         return false;
     const struct pg_result *read = pg_tx_result(tx, 1), *owner = pg_tx_result(tx, 2);
-    if (pg_row_count(read) == 0 || pg_row_count(owner) == 0)
+    if (pg_row_count(read) == 0)
         return err_set(e, 400, "refresh_token_not_found",
                        "Invalid Refresh Token: Refresh Token Not Found");
+    if (pg_row_count(owner) == 0) /* older than sessions are (auth.md §2.3 "no session") */
+        return err_set(e, 400, "session_not_found", "Invalid Refresh Token: No Valid Session Found");
     refresh_from_row(read, req->arena, t);
     return user_from_row(owner, 0, req->arena, u, e);
 }
@@ -281,9 +293,9 @@ bool session_logout(struct req *req, enum session_scope scope, struct err *e)
                                    .actor_id = user,
                                    .actor_kind = S("user"),
                                    .actor_email = caller_of(req)->user.email});
-    if (!audit_commit(&tx, req, e))
-        return false;
-    caller_forget(user);
-    auth_count("logout");
-    return true;
+    bool ok = audit_commit(&tx, req, e);
+    caller_forget(user); /* also when the outcome is not known */
+    if (ok)
+        auth_count("logout");
+    return ok;
 }

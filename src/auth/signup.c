@@ -275,11 +275,27 @@ static bool rows_write(struct req *req, const struct signup *in, struct rows *r,
     return user_from_row(row, 0, req->arena, u, e);
 }
 
+/* Signed once before anything is written: after the commit it would be too late to refuse. */
+static bool token_fits(struct req *req, const struct signup *in, const struct rows *r,
+                       const struct user *u, struct err *e)
+{
+    struct user planned = *u;
+    struct token_pair unused = {0};
+    planned.aud = r->aud;
+    planned.role = r->role;
+    planned.email = in->email;
+    planned.phone = in->phone;
+    planned.app_metadata = r->app_metadata;
+    planned.user_metadata = r->user_metadata;
+    return session_sign(req, &planned, S("aal1"), session_amr(req, "password"), &unused, e);
+}
+
 bool signup_run(struct req *req, const struct signup *in, struct login *out, struct err *e)
 {
     struct login l = {.user.id = in->id.text[0] ? in->id : uuid_v4()};
     struct rows r = {0};
-    if (!rows_prepare(req, in, &l.user, &r, e))
+    if (!rows_prepare(req, in, &l.user, &r, e)
+        || (in->open_session && !token_fits(req, in, &r, &l.user, e)))
         return false;
     r.password = in->password_hash.p ? in->password_hash : S("");
     if (in->password.p && !hasher_make(req, in->password, &r.password, e))

@@ -156,6 +156,12 @@ export class Server {
     return this.#child.exitCode === null && this.#child.signalCode === null
   }
 
+  // Another server on this one's database, with settings of its own and its own data folder: as
+  // another node would be, and started in a moment.
+  beside(settings = {}, more = {}) {
+    return start({ ...more, databaseUrl: this.db, settings })
+  }
+
   // SIGTERM and its end: { code, signal }.
   async stop() {
     this.#agent?.destroy()
