@@ -19,6 +19,7 @@
 struct entry {
     struct list by_use;
     unsigned references; /* the cache's own and one per answer that is being sent; one loop's */
+    int64_t moved_us; /* when it last went to the front of by_use */
     char key[37];
     struct epoch user_epoch, session_epoch;
     struct arena memory;
@@ -33,6 +34,9 @@ struct caller_cache {
 
 /* Silence of the listener after which cached users are not believed. */
 enum { HEARD_WITHIN_S = 1 };
+
+/* Moving an entry touches its neighbours, which are cold: once in ten seconds is order enough. */
+enum { MOVE_EVERY_US = 10 * CLOCK_S };
 
 static struct caller_cache *cache_here(struct auth *a)
 {
@@ -95,14 +99,17 @@ static struct entry *entry_find(struct caller_cache *c, const struct principal *
     if (!t || !listener_heard())
         return NULL;
     const struct user *u = &t->caller.user;
-    bool stands = epoch_stands(uuid_str(&p->user_id), t->user_epoch) && epoch_stands(key_of(p), t->session_epoch)
+    bool stands = epoch_stands(t->user_epoch) && epoch_stands(t->session_epoch)
                   && str_eq(uuid_str(&u->id), uuid_str(&p->user_id)) && u->banned_until_us <= now_us;
     if (!stands) {
         entry_drop(c, t);
         return NULL;
     }
-    list_remove(&t->by_use);
-    list_push_front(&c->by_use, &t->by_use);
+    if (now_us - t->moved_us >= MOVE_EVERY_US) {
+        list_remove(&t->by_use);
+        list_push_front(&c->by_use, &t->by_use);
+        t->moved_us = now_us;
+    }
     return t;
 }
 
@@ -155,6 +162,7 @@ static void keep(struct caller_cache *c, struct req *req, const struct snapshot 
     struct str key = key_of(req->principal);
     memcpy(t->key, key.p, key.n);
     t->references = 1;
+    t->moved_us = req->now_us;
     t->user_epoch = s->user;
     t->session_epoch = s->session;
     arena_init(&t->memory, SIZE_MAX);

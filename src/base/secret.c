@@ -29,10 +29,17 @@ bool secret_eq(struct str a, struct str b)
 {
     if (a.n != b.n)
         return false;
-    /* volatile: the compiler may not stop at the first difference. */
-    volatile unsigned char diff = 0;
-    for (size_t i = 0; i < a.n; i++)
-        diff = (unsigned char)(diff | (a.p[i] ^ b.p[i]));
+    /* volatile: the compiler may not stop at the first difference. Words, since API keys are long. */
+    volatile uint64_t diff = 0;
+    uint64_t x, y;
+    size_t i = 0;
+    for (; a.n - i >= sizeof(x); i += sizeof(x)) {
+        memcpy(&x, a.p + i, sizeof(x));
+        memcpy(&y, b.p + i, sizeof(y));
+        diff = diff | (x ^ y);
+    }
+    for (; i < a.n; i++)
+        diff = diff | (unsigned char)(a.p[i] ^ b.p[i]);
     return diff == 0;
 }
 

@@ -11,11 +11,14 @@
 
 struct epoch {
     uint32_t all, one;
+    uint32_t slot; /* of the id, so that a look costs no hash */
 };
 
 /* Read before the database is asked, kept beside what it said. */
 struct epoch epoch_of(struct str id);
-bool epoch_stands(struct str id, struct epoch then);
+bool epoch_stands(struct epoch then);
+/* For what only epoch_bump_all() voids. */
+uint32_t epoch_generation(void);
 void epoch_bump(struct str id);
 /* Everything cached is void: a reconnected listener may have missed something. */
 void epoch_bump_all(void);

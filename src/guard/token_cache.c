@@ -10,10 +10,18 @@
 #include "guard/epoch.h"
 #include "ops/metrics.h"
 
+/* Moving an entry touches its neighbours, which are cold: once in ten seconds is order enough. */
+enum { MOVE_EVERY_US = 10 * CLOCK_S };
+
+/* Room that an entry is granted on average: clients choose how much of 16 KiB a token takes. */
+enum { ENTRY_BYTES = 2048 };
+
 struct entry {
     struct list by_use;
+    size_t bytes;
     struct token_digest digest;
-    struct epoch epoch; /* only its `all` half matters: keys changed */
+    int64_t moved_us;    /* when it last went to the front of by_use */
+    uint32_t generation; /* of the epochs: keys changed */
     struct principal principal;
     char text[]; /* claims, role, aud, subject, aal */
 };
@@ -22,6 +30,7 @@ struct token_cache {
     struct map by_digest;
     struct list by_use; /* most recent first */
     size_t count, max;
+    size_t bytes; /* at most max * ENTRY_BYTES */
 };
 
 static struct str key_of(const struct token_digest *d)
@@ -44,6 +53,7 @@ static void entry_drop(struct token_cache *c, struct entry *t)
     map_remove(&c->by_digest, key_of(&t->digest));
     list_remove(&t->by_use);
     c->count--;
+    c->bytes -= t->bytes;
     free(t);
 }
 
@@ -60,15 +70,18 @@ void token_cache_free(struct token_cache *c)
 const struct principal *token_cache_get(struct token_cache *c, const struct token_digest *d, int64_t now_us)
 {
     struct entry *t = map_get(&c->by_digest, key_of(d));
-    if (t && (t->principal.expires_us <= now_us || !epoch_stands(key_of(d), t->epoch))) {
+    if (t && (t->principal.expires_us <= now_us || t->generation != epoch_generation())) {
         entry_drop(c, t);
         t = NULL;
     }
     metrics_add(t ? METRIC_token_cache_hits : METRIC_token_cache_misses, 0, 1);
     if (!t)
         return NULL;
-    list_remove(&t->by_use);
-    list_push_front(&c->by_use, &t->by_use);
+    if (now_us - t->moved_us >= MOVE_EVERY_US) {
+        list_remove(&t->by_use);
+        list_push_front(&c->by_use, &t->by_use);
+        t->moved_us = now_us;
+    }
     return &t->principal;
 }
 
@@ -83,20 +96,26 @@ static struct str keep(char **at, struct str s)
     return str_of(p, s.n);
 }
 
+static void make_room(struct token_cache *c, size_t bytes)
+{
+    while (c->count > 0 && (c->count >= c->max || c->bytes + bytes > c->max * ENTRY_BYTES)) {
+        entry_drop(c, LIST_ENTRY(c->by_use.prev, struct entry, by_use));
+        metrics_add(METRIC_token_cache_evictions, 0, 1);
+    }
+}
+
 void token_cache_put(struct token_cache *c, const struct token_digest *d, const struct principal *p, int64_t now_us)
 {
     if (c->max == 0 || p->expires_us < now_us + CLOCK_S || map_get(&c->by_digest, key_of(d)))
         return;
-    if (c->count >= c->max) {
-        entry_drop(c, LIST_ENTRY(c->by_use.prev, struct entry, by_use));
-        metrics_add(METRIC_token_cache_evictions, 0, 1);
-    }
     size_t text = p->claims.n + p->role.n + p->aud.n + p->subject.n + p->aal.n;
+    make_room(c, sizeof(struct entry) + text);
     struct entry *t = malloc(sizeof(*t) + text);
     if (!t)
         return; /* a cache may stay empty */
+    t->bytes = sizeof(*t) + text;
     t->digest = *d;
-    t->epoch = epoch_of(key_of(d));
+    t->generation = epoch_generation();
     t->principal = *p;
     char *at = t->text;
     t->principal.claims = keep(&at, p->claims);
@@ -104,8 +123,10 @@ void token_cache_put(struct token_cache *c, const struct token_digest *d, const 
     t->principal.aud = keep(&at, p->aud);
     t->principal.subject = keep(&at, p->subject);
     t->principal.aal = keep(&at, p->aal);
+    t->moved_us = now_us;
     t->by_use = (struct list){0};
     list_push_front(&c->by_use, &t->by_use);
     map_put(&c->by_digest, key_of(&t->digest), t);
     c->count++;
+    c->bytes += t->bytes;
 }
