@@ -219,27 +219,6 @@ static bool log_since(const struct cluster *c, int64_t from, struct buf *out)
     return got > 0;
 }
 
-/* "2026-01-02 03:04:05.678 UTC [123] FATAL:  reason" -> "reason", of the first such line. */
-static struct str reason_in(struct str log)
-{
-    static const struct str levels[] = {S_INIT("FATAL: "), S_INIT("PANIC: "), S_INIT("ERROR: ")};
-    size_t first = log.n, at;
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
-        if (str_find(log, levels[i], &at) && at < first)
-            first = at;
-    if (first == log.n)
-        return S("see its log");
-    struct str line, rest;
-    str_cut(str_from_at(log, first + levels[0].n), '\n', &line, &rest); /* all are of one length */
-    return str_trim(line);
-}
-
-static bool said(struct str log, const char *words)
-{
-    size_t at;
-    return str_find(log, str_from(words), &at);
-}
-
 /* Why PostgreSQL ended, from what it wrote since. */
 static bool start_failed(const struct cluster *c, int64_t log_from, struct err *e)
 {
@@ -247,15 +226,16 @@ static bool start_failed(const struct cluster *c, int64_t log_from, struct err *
     buf_init(&log, LOG_TAIL);
     log_since(c, log_from, &log);
     struct str text = buf_view(&log);
-    if (said(text, "Address already in use"))
+    size_t at;
+    if (str_find(text, S("Address already in use"), &at))
         err_set(e, 500, "port_in_use",
                 "PostgreSQL cannot listen on %.60s:%d, the port is in use: change db_listen",
                 c->host, c->port);
-    else if (said(text, "No space left on device"))
+    else if (cluster_dir_is_full(text))
         err_set(e, 507, "disk_full", "PostgreSQL does not start: the disk is full");
     else
         err_set(e, 500, "cluster_start", "PostgreSQL does not start: %.*s",
-                STR_ARG(reason_in(text)));
+                STR_ARG(cluster_dir_reason(text)));
     size_t keep = sizeof e->detail - 1;
     return err_detail(e, "%.*s", STR_ARG(str_from_at(text, text.n > keep ? text.n - keep : 0)));
 }

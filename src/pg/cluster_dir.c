@@ -104,6 +104,13 @@ bool cluster_dir_init(struct cluster_dir *d, const char *root, struct arena *a, 
 
 /* ---- small files ---- */
 
+static bool io_failed(const char *verb, const char *path, int code, struct err *e)
+{
+    bool full = code == ENOSPC || code == EDQUOT;
+    return err_set(e, full ? 507 : 500, full ? "disk_full" : "file_io", "cannot %s %.100s: %s",
+                   verb, path, strerrordesc_np(code));
+}
+
 static bool same_text(const char *path, struct str text)
 {
     CLEANUP(buf_free) struct buf there;
@@ -124,8 +131,7 @@ static bool write_unsynced(const char *path, struct str text, struct err *e)
     unlink(path);
     CLEANUP(close_fd) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 || write(fd, text.p, text.n) != (ssize_t)text.n)
-        return err_set(e, errno == ENOSPC ? 507 : 500, "file_io", "cannot write %.100s: %s", path,
-                       strerrordesc_np(errno));
+        return io_failed("write", path, errno, e);
     return true;
 }
 
@@ -144,8 +150,7 @@ static bool own_folder(const char *path, struct err *e)
 {
     struct stat st;
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return err_set(e, 500, "file_io", "cannot make the folder %.100s: %s", path,
-                       strerrordesc_np(errno));
+        return io_failed("make the folder", path, errno, e);
     if (lstat(path, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid()
         || (st.st_mode & 077) != 0)
         return err_set(e, 500, "socket_folder",
@@ -210,28 +215,41 @@ static bool clear_leftover(const struct cluster_dir *d, struct err *e)
         return false;
     unlink(d->password);
     if (nftw(d->making, remove_one, WALK_FDS, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
-        return err_set(e, 500, "file_io", "cannot remove %.100s: %s", d->making,
-                       strerrordesc_np(errno));
+        return io_failed("remove", d->making, errno, e);
     return true;
 }
 
-/* The last line is the reason ("initdb: error: …"). */
+bool cluster_dir_is_full(struct str log)
+{
+    size_t at;
+    return str_find(log, S("No space left on device"), &at)
+           || str_find(log, S("free disk space"), &at); /* the hint to a short write */
+}
+
+struct str cluster_dir_reason(struct str log)
+{
+    static const struct str levels[] = {S_INIT("FATAL: "), S_INIT("PANIC: "), S_INIT("error: ")};
+    size_t first = log.n, at;
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if (str_find(log, levels[i], &at) && at < first)
+            first = at;
+    if (first == log.n)
+        return S("see its log");
+    struct str line, rest;
+    str_cut(str_from_at(log, first + levels[0].n), '\n', &line, &rest); /* all are of one length */
+    return str_trim(line);
+}
+
 static bool initdb_failed(struct str said, int exit_code, struct err *e)
 {
-    struct str line = {0}, rest = str_trim(said), last = {0}, error = {0};
-    for (bool more = rest.n > 0; more;) {
-        more = str_cut(rest, '\n', &line, &rest);
-        size_t at;
-        if (str_find(line, S("error:"), &at) || str_find(line, S("FATAL:"), &at))
-            error = line;
-        last = line.n ? line : last;
-    }
-    if (error.n)
-        last = error;
-    bool full = memmem(said.p, said.n, "No space left", strlen("No space left")) != NULL;
-    err_set(e, full ? 507 : 500, full ? "disk_full" : "initdb_failed",
-            "the database could not be made: %.*s", STR_ARG(last));
-    return err_detail(e, "initdb ended with %d: %.*s", exit_code, STR_ARG(str_trim(said)));
+    if (cluster_dir_is_full(said))
+        err_set(e, 507, "disk_full", "the database could not be made: the disk is full");
+    else
+        err_set(e, 500, "initdb_failed", "the database could not be made: %.*s",
+                STR_ARG(cluster_dir_reason(said)));
+    size_t keep = sizeof e->detail - 40; /* its end says more than its beginning */
+    return err_detail(e, "initdb ended with %d: %.*s", exit_code,
+                      STR_ARG(str_from_at(said, said.n > keep ? said.n - keep : 0)));
 }
 
 static bool run_initdb(const struct cluster_dir *d, const struct cluster_bin *bin, struct err *e)
@@ -279,8 +297,7 @@ static bool sync_all(const char *path, struct err *e)
 {
     CLEANUP(close_fd) int fd = open_folder(path);
     if (fd < 0 || syncfs(fd) != 0)
-        return err_set(e, errno == ENOSPC ? 507 : 500, errno == ENOSPC ? "disk_full" : "file_io",
-                       "cannot sync %.100s: %s", path, strerrordesc_np(errno));
+        return io_failed("sync", path, errno, e);
     return true;
 }
 
@@ -288,7 +305,7 @@ static bool sync_folder(const char *path, struct err *e)
 {
     CLEANUP(close_fd) int fd = open_folder(path);
     if (fd < 0 || fsync(fd) != 0)
-        return err_set(e, 500, "file_io", "cannot sync %.100s: %s", path, strerrordesc_np(errno));
+        return io_failed("sync", path, errno, e);
     return true;
 }
 
@@ -306,8 +323,7 @@ bool cluster_dir_make(const struct cluster_dir *d, const struct cluster_bin *bin
         return false;
     }
     if (rename(d->making, d->pg) != 0)
-        return err_set(e, 500, "file_io", "cannot rename %.100s: %s", d->making,
-                       strerrordesc_np(errno));
+        return io_failed("rename", d->making, errno, e);
     return sync_folder(d->root, e);
 }
 
@@ -341,6 +357,5 @@ bool cluster_dir_open_log(const struct cluster_dir *d, int *fd, struct err *e)
     if (stat(d->log, &st) == 0 && st.st_size > LOG_KEEP)
         rename(d->log, older);
     *fd = open(d->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return *fd >= 0
-           || err_set(e, 500, "file_io", "cannot write %.100s: %s", d->log, strerrordesc_np(errno));
+    return *fd >= 0 || io_failed("write", d->log, errno, e);
 }
