@@ -219,7 +219,8 @@ static void refused_now(void)
     struct job *j = job_new(1, false);
     int64_t t = clock_mono_us();
     assert_false(offload_run(pool, &j->base, &e));
-    assert_true(clock_mono_us() - t < 150 * CLOCK_MS); /* thrice what is promised: others run beside */
+    assert_true(clock_mono_us() - t
+                < 150 * CLOCK_MS); /* thrice what is promised: others run beside */
     assert_int_equal(e.status, 429);
     assert_string_equal(e.code, "over_capacity");
     assert_true(e.retry_after_s > 0);
