@@ -18,10 +18,12 @@
 #include "base/log.h"
 #include "pg/cluster_bin.h"
 #include "pg/cluster_dir.h"
+#include "pg/cluster_log.h"
 #include "pg/cluster_proc.h"
 #include "runtime/file.h"
 #include "runtime/loop.h"
 #include "runtime/process.h"
+#include "runtime/timer.h"
 
 enum {
     DEFAULT_PORT = 5432,
@@ -36,6 +38,7 @@ enum {
     STEADY_US = 10000000, /* one that lived this long is restarted at once */
     ARGS_MAX = 40,
     ARGUMENTS_MAX = 65536,
+    TRIM_US = 60000000, /* between two looks at the size of the log */
     LOG_TAIL = 4096,
 };
 
@@ -52,6 +55,7 @@ struct cluster {
 
     /* the watch; loop 0's */
     struct process_watch *watch;
+    struct timer trim;
     void (*on_down)(void *ctx);
     void (*on_up)(void *ctx);
     void *ctx;
@@ -203,39 +207,23 @@ static bool take_lock(struct cluster *c, struct err *e)
 
 /* ---- starting ---- */
 
-/* From byte `from` on, the last LOG_TAIL bytes at most. */
-static bool log_since(const struct cluster *c, int64_t from, struct buf *out)
-{
-    int fd = open(c->dir.log, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    if (fd < 0)
-        return false;
-    bool ok = fstat(fd, &st) == 0 && buf_reserve(out, LOG_TAIL);
-    if (ok && st.st_size - from > LOG_TAIL)
-        from = st.st_size - LOG_TAIL;
-    ssize_t got = ok ? pread(fd, out->p, LOG_TAIL, from) : -1;
-    close(fd);
-    out->n = got > 0 ? (size_t)got : 0;
-    return got > 0;
-}
-
 /* Why PostgreSQL ended, from what it wrote since. */
 static bool start_failed(const struct cluster *c, int64_t log_from, struct err *e)
 {
     CLEANUP(buf_free) struct buf log;
     buf_init(&log, LOG_TAIL);
-    log_since(c, log_from, &log);
+    cluster_log_tail(c->dir.log, log_from, &log);
     struct str text = buf_view(&log);
     size_t at;
     if (str_find(text, S("Address already in use"), &at))
         err_set(e, 500, "port_in_use",
                 "PostgreSQL cannot listen on %.60s:%d, the port is in use: change db_listen",
                 c->host, c->port);
-    else if (cluster_dir_is_full(text))
+    else if (cluster_log_is_full_disk(text))
         err_set(e, 507, "disk_full", "PostgreSQL does not start: the disk is full");
     else
         err_set(e, 500, "cluster_start", "PostgreSQL does not start: %.*s",
-                STR_ARG(cluster_dir_reason(text)));
+                STR_ARG(cluster_log_reason(text)));
     size_t keep = sizeof e->detail - 1;
     return err_detail(e, "%.*s", STR_ARG(str_from_at(text, text.n > keep ? text.n - keep : 0)));
 }
@@ -272,10 +260,8 @@ static bool spawn(struct cluster *c, int64_t *log_from, struct err *e)
 {
     int log_fd;
     uint64_t start_time = 0;
-    struct stat st;
-    if (!cluster_dir_open_log(&c->dir, &log_fd, e))
+    if (!cluster_log_open(c->dir.log, &log_fd, log_from, e))
         return false;
-    *log_from = fstat(log_fd, &st) == 0 ? st.st_size : 0;
     struct process_spec s = {
         .argv = c->argv, .cwd = c->dir.pg, .out_fd = log_fd, .new_session = true};
     bool ok = process_spawn(&s, &c->pid, e);
@@ -500,18 +486,35 @@ static void watch_begin(void *arg)
         ended(c); /* taken over and gone since */
 }
 
+static void trim_log(struct timer *t)
+{
+    struct cluster *c = (struct cluster *)(void *)((char *)t - offsetof(struct cluster, trim));
+    cluster_log_trim(c->dir.log);
+    timer_arm(t, loop_now_us() + TRIM_US, trim_log);
+}
+
+static void watch_first(void *arg)
+{
+    struct cluster *c = arg;
+    if (ending(c))
+        return;
+    trim_log(&c->trim);
+    watch_begin(c);
+}
+
 void cluster_watch(struct cluster *c, void (*on_down)(void *ctx), void (*on_up)(void *ctx),
                    void *ctx)
 {
     c->on_down = on_down;
     c->on_up = on_up;
     c->ctx = ctx;
-    loop_post(loop_at(0), watch_begin, c);
+    loop_post(loop_at(0), watch_first, c);
 }
 
 static void watch_end(void *arg)
 {
     struct cluster *c = arg;
+    timer_disarm(&c->trim);
     process_watch_close(c->watch);
     c->watch = NULL;
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pg/cluster_log.h"
 #include "pg/cluster_proc.h"
 #include "runtime/file.h"
 #include "runtime/process.h"
@@ -20,7 +21,6 @@ enum {
     INITDB_MS = 120000,    /* a second on any disk; two minutes on one that is drowning */
     LEFTOVER_MS = 5000,
     SMALL_FILE = 64 * 1024,
-    LOG_KEEP = 8 << 20,
     WALK_FDS = 16,
 };
 
@@ -219,34 +219,13 @@ static bool clear_leftover(const struct cluster_dir *d, struct err *e)
     return true;
 }
 
-bool cluster_dir_is_full(struct str log)
-{
-    size_t at;
-    return str_find(log, S("No space left on device"), &at)
-           || str_find(log, S("free disk space"), &at); /* the hint to a short write */
-}
-
-struct str cluster_dir_reason(struct str log)
-{
-    static const struct str levels[] = {S_INIT("FATAL: "), S_INIT("PANIC: "), S_INIT("error: ")};
-    size_t first = log.n, at;
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
-        if (str_find(log, levels[i], &at) && at < first)
-            first = at;
-    if (first == log.n)
-        return S("see its log");
-    struct str line, rest;
-    str_cut(str_from_at(log, first + levels[0].n), '\n', &line, &rest); /* all are of one length */
-    return str_trim(line);
-}
-
 static bool initdb_failed(struct str said, int exit_code, struct err *e)
 {
-    if (cluster_dir_is_full(said))
+    if (cluster_log_is_full_disk(said))
         err_set(e, 507, "disk_full", "the database could not be made: the disk is full");
     else
         err_set(e, 500, "initdb_failed", "the database could not be made: %.*s",
-                STR_ARG(cluster_dir_reason(said)));
+                STR_ARG(cluster_log_reason(said)));
     size_t keep = sizeof e->detail - 40; /* its end says more than its beginning */
     return err_detail(e, "initdb ended with %d: %.*s", exit_code,
                       STR_ARG(str_from_at(said, said.n > keep ? said.n - keep : 0)));
@@ -347,15 +326,4 @@ bool cluster_dir_is_recorded(const struct cluster_dir *d, int pid)
     uint64_t start_time;
     return process_start_time(pid, &start_time)
            && same_text(d->run, record_text(pid, start_time, text, sizeof text));
-}
-
-bool cluster_dir_open_log(const struct cluster_dir *d, int *fd, struct err *e)
-{
-    char older[ROOT_MAX + 32];
-    struct stat st;
-    snprintf(older, sizeof older, "%s.1", d->log);
-    if (stat(d->log, &st) == 0 && st.st_size > LOG_KEEP)
-        rename(d->log, older);
-    *fd = open(d->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return *fd >= 0 || io_failed("write", d->log, errno, e);
 }

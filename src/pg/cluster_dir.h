@@ -26,14 +26,9 @@ MUST_CHECK bool cluster_dir_version(const struct cluster_dir *d, int *major, str
 /* initdb with supabase_admin and its password; all or nothing. Blocking, about a second. */
 MUST_CHECK bool cluster_dir_make(const struct cluster_dir *d, const struct cluster_bin *bin,
                                  const char *password, struct err *e);
-/* Of what PostgreSQL's programs wrote: the first reason they give, and whether it is a full disk. */
-struct str cluster_dir_reason(struct str log);
-bool cluster_dir_is_full(struct str log);
 /* Who runs (pid and start time), for the next server after our SIGKILL. Not synced: void after a reboot. */
 MUST_CHECK bool cluster_dir_record(const struct cluster_dir *d, int pid, uint64_t start_time,
                                    struct err *e);
 bool cluster_dir_is_recorded(const struct cluster_dir *d, int pid);
-/* Opens the log for a new postmaster; one over 8 MiB is moved to postgres.log.1 first. */
-MUST_CHECK bool cluster_dir_open_log(const struct cluster_dir *d, int *fd, struct err *e);
 
 #endif
