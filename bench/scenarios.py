@@ -341,5 +341,35 @@ def clean_up(target, service_key, prefix, ids):
           'r…@bench.example' % (len(ids), prefix))
 
 
+# ---- hours of load (./dev soak) ---------------------------------------------------------------------
+
+def hours(b):
+    """The load's mix at a third of its rate for as long as --seconds says: no error, and memory
+    that stays where it was after the first tenth."""
+    users, rate, parts = 300, 300, 10
+    b.report.title('Soak: %d requests a second for %.1f hours' % (rate, b.args.seconds / 3600))
+    errors, answered, sizes = 0, 0, []
+    with b.basalt(log_requests='false') as basalt:
+        people = b.generator.clients_file(clients.sign_up(basalt.target, basalt.anon, users)[0])
+        for part in range(parts):
+            result = b.generator.run(basalt.target, b.generator.mix_file('traffic'), people,
+                                     {'apikey': basalt.anon}, connections=users, rate=rate,
+                                     seconds=b.args.seconds / parts, save=True)
+            errors, answered = errors + result['errors'], answered + result['answered']
+            sizes.append((machine.memory_mib(basalt.pid)[0], machine.pss_mib(basalt.postgres)))
+            b.report.keep('hours', {**result, 'server_mib': sizes[-1][0],
+                                    'postgres_mib': sizes[-1][1]})
+            print('  %d of %d: %d answers, user p99 %.1f ms, server %.1f MiB, PostgreSQL %.1f MiB' % (
+                part + 1, parts, answered, result['kinds']['user']['latency_ms']['p99'],
+                *sizes[-1]), flush=True)
+        dropped = sum(line.count('"log.dropped"') for line in open(basalt.log_path, encoding='utf-8'))
+    b.report.add('soak: answers', answered, '')
+    b.report.add('soak: errors', errors, '', most=0)
+    b.report.add('soak: log lines dropped', dropped, '', most=0)
+    b.report.add('soak: server RSS more than at first', sizes[-1][0] - sizes[0][0], 'MiB', most=4)
+    b.report.add('soak: PostgreSQL PSS more than at first', sizes[-1][1] - sizes[0][1], 'MiB')
+
+
 ALL = {'user': user, 'login': login, 'signup': signup, 'cpu': cpu, 'memory': memory, 'start': start,
        'load': load}
+ASKED_FOR = {'hours': hours}  # takes long, so only by name
