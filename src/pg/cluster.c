@@ -55,7 +55,7 @@ struct cluster {
 
     /* the watch; loop 0's */
     struct process_watch *watch;
-    struct timer trim;
+    struct timer trim, again;
     void (*on_down)(void *ctx);
     void (*on_up)(void *ctx);
     void *ctx;
@@ -438,6 +438,15 @@ static void restarted(void *arg)
         c->on_up(c->ctx);
 }
 
+/* Under the lock that cluster_unwatch takes before the loops end, so that there is one to post to. */
+static void tell_restarted(struct cluster *c)
+{
+    pthread_mutex_lock(&c->lock);
+    if (!c->ending)
+        loop_post(loop_at(0), restarted, c);
+    pthread_mutex_unlock(&c->lock);
+}
+
 static void *restart_main(void *arg)
 {
     struct cluster *c = arg;
@@ -446,7 +455,7 @@ static void *restart_main(void *arg)
     while (nap(c, wait_ms)) {
         struct err e;
         if (start_fresh(c, &e)) {
-            loop_post(loop_at(0), restarted, c);
+            tell_restarted(c);
             return NULL;
         }
         if (ending(c))
@@ -459,20 +468,34 @@ static void *restart_main(void *arg)
     return NULL;
 }
 
+static void restart_again(struct timer *t);
+
+static void restart_begin(struct cluster *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool go = !c->ending && !c->has_thread;
+    if (go)
+        c->has_thread = pthread_create(&c->thread, NULL, restart_main, c) == 0;
+    bool later = go && !c->has_thread; /* no memory or no thread left: it may pass */
+    pthread_mutex_unlock(&c->lock);
+    if (later)
+        timer_arm(&c->again, loop_now_us() + BACKOFF_MAX_MS * CLOCK_MS, restart_again);
+}
+
+static void restart_again(struct timer *t)
+{
+    restart_begin((struct cluster *)(void *)((char *)t - offsetof(struct cluster, again)));
+}
+
 static void ended(void *arg)
 {
     struct cluster *c = arg;
     process_watch_close(c->watch);
     c->watch = NULL;
-    log_say(LOG_WARN, "cluster.died", "the private PostgreSQL (process %d) ended; it is restarted",
-            (int)c->pid);
-    pthread_mutex_lock(&c->lock);
-    bool go = !c->ending && !c->has_thread;
-    if (go)
-        c->has_thread = pthread_create(&c->thread, NULL, restart_main, c) == 0;
-    BUG(go && !c->has_thread);
-    pthread_mutex_unlock(&c->lock);
-    if (go && c->on_down)
+    if (ending(c))
+        return;
+    restart_begin(c);
+    if (c->on_down)
         c->on_down(c->ctx);
 }
 
@@ -515,6 +538,7 @@ static void watch_end(void *arg)
 {
     struct cluster *c = arg;
     timer_disarm(&c->trim);
+    timer_disarm(&c->again);
     process_watch_close(c->watch);
     c->watch = NULL;
 }
