@@ -8,7 +8,12 @@
 #include "base/json.h"
 #include "guard/services.h"
 
-enum { BODY_MAX = 64 * 1024, PASSWORD_MIN = 8, PASSWORD_MAX = 128 };
+enum {
+    BODY_MAX = 64 * 1024,
+    PASSWORD_MIN = 8,
+    PASSWORD_MAX = 128,        /* of new ones here */
+    PASSWORD_ENTERED_MAX = 4096, /* one made elsewhere may be longer */
+};
 
 static route_handler register_post, signup_post, login_post, refresh_post, logout_post, me_get, health_get;
 
@@ -39,7 +44,7 @@ struct credentials {
 
 static const struct json_field credentials_fields[] = {
     JSON_FIELD(struct credentials, email, JSON_STR, 255, JSON_REQUIRED),
-    JSON_FIELD(struct credentials, password, JSON_SECRET, PASSWORD_MAX, JSON_REQUIRED),
+    JSON_FIELD(struct credentials, password, JSON_SECRET, PASSWORD_ENTERED_MAX, JSON_REQUIRED),
 };
 
 static const struct json_shape login_shape = {credentials_fields, 2, true};
@@ -72,18 +77,30 @@ static bool profile_read(struct req *req, struct str *out, struct err *e)
     json_put_open(&b, '{');
     struct str rest = req->body, name, value;
     while (json_next(&rest, req->arena, &name, &value)) {
-        if (str_is(name, "email") || str_is(name, "password") || str_is(value, "null"))
+        if (str_is(name, "email") || str_is(name, "password"))
             continue;
         if (!signup_profile_writable(auth, name))
             return err_set(e, 422, "validation_failed", "%.*s is not a field that can be set here",
                            (int)(name.n < 40 ? name.n : 40), name.p);
+        if (str_is(value, "null"))
+            continue;
         if (!signup_profile_check(auth, name, value, req->arena, e))
             return false;
         json_put_kraw(&b, arena_cstr(req->arena, name), value);
     }
     json_put_close(&b, '}');
     *out = buf_view(&b);
-    return true;
+    return !b.failed || err_set(e, 413, "request_entity_too_large", "the profile is too large");
+}
+
+/* The bounds of these routes, and what the settings ask for beyond them. */
+static bool new_password_check(const struct auth_config *c, struct str password, struct err *e)
+{
+    int64_t least = c->password_min > PASSWORD_MIN ? c->password_min : PASSWORD_MIN;
+    if ((int64_t)password.n >= least && password.n <= PASSWORD_MAX)
+        return true;
+    return err_set(e, 422, "validation_failed", "password must be %lld to %d characters", (long long)least,
+                   PASSWORD_MAX);
 }
 
 static bool registration_read(struct req *req, struct signup *s, struct err *e)
@@ -92,11 +109,9 @@ static bool registration_read(struct req *req, struct signup *s, struct err *e)
     struct str given;
     if (!body_read(req, &register_shape, &in, e) || !email_read(req, &in.email, e))
         return false;
-    if (in.password.n < PASSWORD_MIN)
-        return err_set(e, 422, "validation_failed", "password must be %d to %d characters", PASSWORD_MIN, PASSWORD_MAX);
-    if (!profile_read(req, &given, e))
-        return false;
     const struct auth_config *c = auth_settings(req->services->auth);
+    if (!new_password_check(c, in.password, e) || !profile_read(req, &given, e))
+        return false;
     if (!c->signup_enabled || !c->email_enabled)
         return err_set(e, 403, "signup_disabled", "Signups not allowed for this instance");
     s->email = in.email;
@@ -131,7 +146,9 @@ static void put_tokens(struct buf *b, const struct token_pair *pair)
 /* Every column of the profile, so that a client finds role, name and the rest at the top level. */
 static void put_profile_columns(struct req *req, struct buf *b, struct str profile)
 {
-    static const char *const taken[] = {"id", "email", "message", "user", "user_id"};
+    static const char *const taken[] = {"id",           "email",         "message",    "user",       "user_id",
+                                        "access_token", "refresh_token", "token_type", "expires_in", "expires_at",
+                                        "profile"};
     struct str rest = profile, name, value;
     while (json_next(&rest, req->arena, &name, &value)) {
         bool skip = false;
@@ -159,7 +176,7 @@ static void put_user(struct req *req, struct buf *b, const struct user *u, struc
     json_put_kstr(b, "role", role.p ? role : u->role);
     json_put_kstr(b, "name", profile_text(req, profile, "name"));
     json_put_kstr(b, "full_name", full_name.p ? full_name : profile_text(req, profile, "name"));
-    json_put_kbool(b, "email_confirmed", user_confirmed(u));
+    json_put_kbool(b, "email_confirmed", u->email_confirmed_us != 0);
     json_put_ktime(b, "created_at", u->created_us);
     json_put_close(b, '}');
 }
@@ -188,13 +205,14 @@ static bool register_post(struct req *req, struct resp *resp, struct err *e)
     struct login l;
     if (!registration_read(req, &s, e))
         return false;
-    s.open_session = s.email_confirmed;
+    s.open_session = s.email_confirmed || auth_settings(req->services->auth)->unverified_may_login;
     if (!signup_run(req, &s, &l, e))
         return taken_worded(e);
     struct buf *b = resp_json(resp, 201);
     json_put_open(b, '{');
-    json_put_kstr(b, "message", s.open_session ? S("Account created") : S("Account created. Please verify your email."));
-    if (s.open_session)
+    bool logged_in = l.pair.access_token.p;
+    json_put_kstr(b, "message", logged_in ? S("Account created") : S("Account created. Please verify your email."));
+    if (logged_in)
         put_tokens(b, &l.pair);
     put_account(req, b, &l.user, l.profile);
     json_put_close(b, '}');
@@ -235,6 +253,7 @@ static const struct rewording refresh_words[] = {
     {"validation_failed", 401, "Invalid refresh token"},
     {"refresh_token_not_found", 401, "Invalid refresh token"},
     {"refresh_token_already_used", 401, "Invalid refresh token"},
+    {"session_not_found", 401, "Invalid refresh token"},
     {"session_expired", 401, "Session expired: please log in again"},
     {"user_banned", 403, "This account is blocked"},
 };
@@ -258,6 +277,8 @@ static bool login_post(struct req *req, struct resp *resp, struct err *e)
 {
     struct credentials in = {0};
     struct login l;
+    if (!auth_settings(req->services->auth)->email_enabled)
+        return err_set(e, 403, "email_provider_disabled", "Email logins are disabled");
     if (!body_read(req, &login_shape, &in, e) || !email_read(req, &in.email, e))
         return false;
     if (!login_password(req, in.email, in.password, true, &l, e))
@@ -288,21 +309,24 @@ static bool refresh_post(struct req *req, struct resp *resp, struct err *e)
     struct user user;
     struct token_pair pair;
     struct refresh_outcome outcome;
+    struct str profile;
     if (!body_read(req, &refresh_shape, &in, e))
         return false;
     if (!session_refresh(req, in.refresh_token, &user, &pair, &outcome, e))
         return reworded(refresh_words, sizeof(refresh_words) / sizeof(refresh_words[0]), e);
+    if (!profile_load(req, uuid_str(&user.id), &profile, e)) /* the client may repeat (auth.md §2.3 v1 a) */
+        return false;
     struct buf *b = resp_json(resp, 200);
     json_put_open(b, '{');
     put_tokens(b, &pair);
     json_put_key(b, "user");
-    put_user(req, b, &user, (struct str){0});
+    put_user(req, b, &user, profile);
     json_put_close(b, '}');
     no_store(resp);
     return resp_done(resp, e);
 }
 
-/* POST …/logout ends this session (the seeds' clients hold one); 200 also when it was over already. */
+/* POST …/logout ends this session (the seeds' clients hold one). */
 static bool logout_post(struct req *req, struct resp *resp, struct err *e)
 {
     if (!session_logout(req, SESSION_LOCAL, e))

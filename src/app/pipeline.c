@@ -5,6 +5,7 @@
 #include "auth/auth.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "guard/guard.h"
 #include "ops/metrics.h"
 #include "pg/pg_tx.h"
@@ -68,8 +69,22 @@ static void stage_end(unsigned which, int64_t *from)
 
 /* ---- the stages ---------------------------------------------------------------------------- */
 
+/* Header fields may hold any bytes; text columns, logs and JSON hold UTF-8. */
+static struct str text_of_field(struct arena *a, struct str field)
+{
+    if (utf8_valid(field))
+        return field;
+    char *p = arena_alloc(a, field.n + 1);
+    for (size_t i = 0, step; i < field.n; i += step ? step : 1) {
+        step = utf8_next(field, i);
+        memcpy(p + i, step ? field.p + i : "?", step ? step : 1);
+    }
+    return str_of(p, field.n);
+}
+
 static void frame(struct req *req)
 {
+    req->user_agent = text_of_field(req->arena, req->user_agent);
     trace_request_id(req_header(req, S("x-request-id")), req->id);
     trace_begin(&req->trace, req_header(req, S("traceparent")));
     req->surface = req->admin_listener ? SURFACE_ADMIN : route_surface_of(req->path);
@@ -147,13 +162,25 @@ static bool route_step(const struct pipeline *p, struct req *req, struct resp *r
     return deadline_set(p, req);
 }
 
+/* GoTrue says 403 of tokens that are of no use; the apps' clients know 401, and log in anew then. */
+static void unauthorized(struct err *e)
+{
+    static const char *const codes[] = {"bad_jwt", "user_not_found", "session_not_found"};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (strcmp(e->code, codes[i]) == 0)
+            e->status = 401;
+}
+
 static bool guard_step(const struct pipeline *p, struct req *req, int64_t *from, struct err *e)
 {
     guard_identify(p->services->guard, req);
     stage_end(stage.key, from);
     bool ok = guard_allow(p->services->guard, req, e)
-              && (req->route->access != ACCESS_USER || caller_check(req, e));
+              && (req->route->access != ACCESS_USER || caller_check(req, e))
+              && (req->route->access != ACCESS_SERVICE || caller_check_service(req, e));
     stage_end(stage.token, from);
+    if (!ok && req->surface == SURFACE_APP)
+        unauthorized(e);
     return ok;
 }
 

@@ -86,6 +86,7 @@ static bool open_auth(struct settings *s, const char *api_url, struct guard *gua
         .api_url = text(api_url),
         .site_url = text(s->site_url ? s->site_url : api_url),
         .audience = text(s->jwt_aud),
+        .default_role = text(s->jwt_default_role),
         .issuer = text(s->jwt_issuer),
         .token_life_us = s->jwt_exp * CLOCK_S,
         .refresh_reuse_us = s->refresh_reuse_interval * CLOCK_S,

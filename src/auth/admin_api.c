@@ -236,7 +236,7 @@ bool admin_api_list(struct req *req, struct resp *resp, struct err *e)
     for (size_t i = 0; i < got.count; i++)
         user_put_json(b, &got.users[i]);
     json_put_close(b, ']');
-    json_put_kstr(b, "aud", auth_config_of(req)->audience);
+    json_put_kstr(b, "aud", auth_audience(req));
     json_put_close(b, '}');
     page_headers(resp, page, per_page, got.total);
     return resp_done(resp, e);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "ops/metrics.h"
 
 bool auth_open(const struct auth_config *c, struct auth **out, struct err *e)
@@ -40,6 +41,18 @@ const struct auth_config *auth_settings(const struct auth *a)
 struct offload_stats auth_hash_stats(const struct auth *a)
 {
     return offload_stats(a->hasher);
+}
+
+struct str auth_audience(const struct req *req)
+{
+    enum { AUDIENCE_MAX = 255 }; /* the column's */
+    const struct principal *p = req->principal;
+    struct str asked = req->head ? req_header(req, S("x-jwt-aud")) : (struct str){0};
+    if (asked.n > 0 && asked.n <= AUDIENCE_MAX && utf8_valid(asked))
+        return asked;
+    if (p && p->has_token && !p->admin && p->aud.n > 0 && p->aud.n <= AUDIENCE_MAX)
+        return p->aud;
+    return auth_config_of(req)->audience;
 }
 
 void auth_count(const char *event)

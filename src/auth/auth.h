@@ -20,7 +20,8 @@ struct auth_config {
     struct guard *guard;          /* signs and verifies with the same keys */
     struct str api_url;           /* public base, "https://api.example.com" */
     struct str site_url;
-    struct str audience;          /* "authenticated": aud and role of new users */
+    struct str audience;          /* "authenticated": aud of new users */
+    struct str default_role;      /* "authenticated": their database role */
     struct str issuer;            /* claim iss; absent: none */
     int64_t token_life_us;        /* of access tokens, 1 h */
     int64_t refresh_reuse_us;     /* a spent refresh token still works this long, 10 s */
@@ -46,6 +47,10 @@ struct offload_stats auth_hash_stats(const struct auth *a);
 extern const struct route auth_routes[];
 extern const size_t auth_routes_count;
 
+/* Which audience's users a request is about: X-JWT-AUD, else the token's, else the configured one
+ * (auth.md §0 "Audience"). */
+struct str auth_audience(const struct req *req);
+
 /* ---- users ------------------------------------------------------------------------------- */
 
 /* A user; strings in the request's arena. Times are wall µs, 0 when unset. */
@@ -64,6 +69,7 @@ void user_put_json(struct buf *b, const struct user *u);
 /* False without e->code set to anything but "user_not_found" (404) when there is none. */
 MUST_CHECK bool user_load(struct req *req, struct str id, struct user *out, struct err *e);
 MUST_CHECK bool user_load_by_email(struct req *req, struct str email, struct user *out, struct err *e);
+/* The address or the number was. A login by e-mail asks for email_confirmed_us. */
 bool user_confirmed(const struct user *u);
 /* Lower-cased copy when it is an address GoTrue accepts (auth.md §6.1); else 400 "validation_failed". */
 MUST_CHECK bool user_email_normal(struct arena *a, struct str email, struct str *out, struct err *e);
@@ -87,7 +93,7 @@ struct signup {
     struct str profile;       /* JSON object of checked fields; absent: taken from user_metadata */
     bool email_confirmed, phone_confirmed;
     bool metadata_is_identity; /* user_metadata gets sub, email, … (public signup, not admin create) */
-    bool open_session;         /* also log in; needs a confirmed address */
+    bool open_session;         /* also log in, where the rows as written allow it (else no token in the pair) */
     bool want_profile;         /* give the written profile back */
     int64_t banned_until_us;
     const char *actor_kind;    /* "user", "service", "cli" */
@@ -157,6 +163,11 @@ struct caller {
  * lives (cached while their epochs stand). Errors: 403 "user_not_found", "session_not_found", "user_banned".
  */
 MUST_CHECK bool caller_check(struct req *req, struct err *e);
+/*
+ * For routes with ACCESS_SERVICE: an administrator who is a user and not a key has a session, which
+ * must still live. 403 "session_expired" (auth.md §0 "Bearer check"), "user_banned".
+ */
+MUST_CHECK bool caller_check_service(struct req *req, struct err *e);
 const struct caller *caller_of(const struct req *req);
 /* Answers with the caller's User object without copying it. */
 void caller_send(struct req *req, struct resp *resp);

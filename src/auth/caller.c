@@ -20,6 +20,7 @@ struct entry {
     struct list by_use;
     unsigned references; /* the cache's own and one per answer that is being sent; one loop's */
     int64_t moved_us; /* when it last went to the front of by_use */
+    size_t bytes;
     char key[37];
     struct epoch user_epoch, session_epoch;
     struct arena memory;
@@ -30,7 +31,11 @@ struct caller_cache {
     struct map by_key;
     struct list by_use;
     size_t count;
+    size_t bytes; /* at most cache_entries * ENTRY_BYTES */
 };
+
+/* Room that an entry is granted on average: clients choose how much metadata a user has. */
+enum { ENTRY_BYTES = 4096 };
 
 /* Silence of the listener after which cached users are not believed. */
 enum { HEARD_WITHIN_S = 1 };
@@ -66,6 +71,7 @@ static void entry_drop(struct caller_cache *c, struct entry *t)
     map_remove(&c->by_key, str_from(t->key));
     list_remove(&t->by_use);
     c->count--;
+    c->bytes -= t->bytes;
     entry_release(t);
 }
 
@@ -136,15 +142,30 @@ static bool load(struct req *req, struct user *u, struct err *e)
     return user_from_row(pg_tx_result(&tx, 0), 0, req->arena, u, e);
 }
 
-static void json_of(const struct user *u, struct arena *a, struct caller *out)
+static bool json_of(const struct user *u, struct arena *a, struct caller *out, struct err *e)
 {
     struct buf b;
     buf_init_arena(&b, a, SIZE_MAX);
     user_put_json(&b, u);
     out->json = buf_view(&b);
+    return !b.failed || err_set(e, 413, "request_entity_too_large", "user is too large");
 }
 
-static void keep(struct caller_cache *c, struct req *req, const struct snapshot *s, const struct user *u)
+static size_t entry_bytes(const struct user *u, struct str json)
+{
+    return sizeof(struct entry) + json.n + u->app_metadata.n + u->user_metadata.n + u->email.n + u->phone.n;
+}
+
+static void make_room(struct caller_cache *c, size_t max, size_t bytes)
+{
+    while (c->count > 0 && (c->count >= max || c->bytes + bytes > max * ENTRY_BYTES)) {
+        entry_drop(c, LIST_ENTRY(c->by_use.prev, struct entry, by_use));
+        metrics_add(METRIC_user_cache_evictions, 0, 1);
+    }
+}
+
+static void keep(struct caller_cache *c, struct req *req, const struct snapshot *s, const struct user *u,
+                 struct str json)
 {
     size_t max = auth_config_of(req)->cache_entries;
     if (max == 0 || !listener_heard())
@@ -152,13 +173,12 @@ static void keep(struct caller_cache *c, struct req *req, const struct snapshot 
     struct entry *old = map_get(&c->by_key, key_of(req->principal));
     if (old)
         entry_drop(c, old);
-    if (c->count >= max) {
-        entry_drop(c, LIST_ENTRY(c->by_use.prev, struct entry, by_use));
-        metrics_add(METRIC_user_cache_evictions, 0, 1);
-    }
+    size_t bytes = entry_bytes(u, json);
+    make_room(c, max, bytes);
     struct entry *t = calloc(1, sizeof(*t));
     if (!t)
         return;
+    t->bytes = bytes;
     struct str key = key_of(req->principal);
     memcpy(t->key, key.p, key.n);
     t->references = 1;
@@ -166,7 +186,7 @@ static void keep(struct caller_cache *c, struct req *req, const struct snapshot 
     t->user_epoch = s->user;
     t->session_epoch = s->session;
     arena_init(&t->memory, SIZE_MAX);
-    json_of(u, &t->memory, &t->caller);
+    t->caller.json = arena_str(&t->memory, json);
     t->caller.cached = t;
     t->caller.user = *u;
     struct user *own = &t->caller.user;
@@ -180,6 +200,7 @@ static void keep(struct caller_cache *c, struct req *req, const struct snapshot 
     list_push_front(&c->by_use, &t->by_use);
     map_put(&c->by_key, str_from(t->key), t);
     c->count++;
+    c->bytes += bytes;
 }
 
 bool caller_check(struct req *req, struct err *e)
@@ -197,12 +218,26 @@ bool caller_check(struct req *req, struct err *e)
     struct caller *c = arena_new(req->arena, struct caller, 1);
     if (!load(req, &c->user, e))
         return false;
+    if (c->user.deleted_us)
+        return err_set(e, 403, "user_not_found", "User from sub claim in JWT does not exist");
     if (c->user.banned_until_us > req->now_us)
         return err_set(e, 403, "user_banned", "User is banned");
-    json_of(&c->user, req->arena, c);
-    keep(cache, req, &s, &c->user);
+    if (!json_of(&c->user, req->arena, c, e))
+        return false;
+    keep(cache, req, &s, &c->user, c->json);
     req->caller = c;
     return true;
+}
+
+bool caller_check_service(struct req *req, struct err *e)
+{
+    const struct principal *p = req->principal;
+    if (!p->session_id.text[0])
+        return true;
+    bool lives = p->user_id.text[0] && caller_check(req, e);
+    if (!lives && (e->status == 0 || e->status == 403) && (!e->code || strcmp(e->code, "user_banned") != 0))
+        return err_set(e, 403, "session_expired", "Session has expired or was ended");
+    return lives;
 }
 
 const struct caller *caller_of(const struct req *req)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/secret.h"
 #include "crypto/password.h"
 #include "ops/metrics.h"
@@ -12,11 +13,21 @@
 struct hash_job {
     struct offload_job job;
     struct secret password;
-    bool verify;
+    bool verify, unknown_form;
     char stored[PASSWORD_HASH_MAX]; /* in when verifying, out when hashing */
     bool ran, ok, stale;
     struct err err;
 };
+
+/* A stored hash that nothing here can check costs what any other does, and no password fits it. */
+static bool hash_job_verify(struct hash_job *h, struct str password)
+{
+    if (password_verify(password, str_from(h->stored), &password_default, &h->ok, &h->stale, &h->err))
+        return true;
+    h->unknown_form = strcmp(h->err.code, "password_hash_unknown") == 0;
+    return h->unknown_form
+           && password_verify(password, S(""), &password_default, &h->ok, &h->stale, &h->err);
+}
 
 static void hash_job_run(struct offload_job *job)
 {
@@ -25,7 +36,7 @@ static void hash_job_run(struct offload_job *job)
     int64_t from = clock_mono_us();
     unsigned bcrypt = h->verify && h->stored[0] == '$' && h->stored[1] == '2';
     if (h->verify)
-        h->ran = password_verify(password, str_from(h->stored), &password_default, &h->ok, &h->stale, &h->err);
+        h->ran = hash_job_verify(h, password);
     else
         h->ran = password_hash(password, &password_default, h->stored, &h->err);
     metrics_observe_us(METRIC_hash_duration, bcrypt, clock_mono_us() - from);
@@ -64,8 +75,10 @@ static bool hash_job_wait(struct req *req, struct hash_job *h, struct err *e)
     int64_t from = clock_mono_us();
     bool ran = offload_run(auth_of(req)->hasher, &h->job, e);
     req->hash_us += clock_mono_us() - from;
-    if (!ran && e->status == 429)
+    if (!ran && e->status == 429) {
         metrics_add(METRIC_hash_refused, 0, 1);
+        e->code = "over_request_rate_limit"; /* the one 429 of such a request that clients know */
+    }
     return ran;
 }
 
@@ -94,13 +107,13 @@ bool hasher_make(struct req *req, struct str password, struct str *out, struct e
     return ok;
 }
 
-bool hasher_check(struct req *req, struct str password, struct str stored, bool *ok, bool *stale, struct err *e)
+bool hasher_check(struct req *req, struct str password, struct str stored, bool *ok, bool *stale,
+                  struct err *e)
 {
-    if (stored.n >= PASSWORD_HASH_MAX)
-        return err_set(e, 500, "password_hash_unknown", "stored password hash is too long");
     struct hash_job *h = hash_job_new(password, true);
-    if (stored.n)
+    if (stored.n < PASSWORD_HASH_MAX && stored.n)
         memcpy(h->stored, stored.p, stored.n);
+    h->unknown_form = stored.n >= PASSWORD_HASH_MAX;
     if (!hash_job_wait(req, h, e))
         return false;
     bool ran = h->ran;
@@ -110,6 +123,10 @@ bool hasher_check(struct req *req, struct str password, struct str stored, bool 
     } else {
         *e = h->err;
     }
+    if (ran && h->unknown_form)
+        log_say(LOG_WARN, "password_hash_unknown",
+                "a stored password hash has a form that cannot be checked: its user has to set a new password (request %s)",
+                req->id);
     hash_job_drop(&h->job);
     return ran;
 }

@@ -17,7 +17,7 @@ static bool may_log_in(const struct req *req, const struct user *u, struct err *
 {
     if (u->banned_until_us > req->now_us)
         return err_set(e, 400, "user_banned", "User is banned");
-    if (!user_confirmed(u) && !auth_config_of(req)->unverified_may_login)
+    if (!u->email_confirmed_us && !auth_config_of(req)->unverified_may_login)
         return err_set(e, 400, "email_not_confirmed", "Email not confirmed");
     return true;
 }

@@ -235,7 +235,8 @@ static bool refresh_lock(struct pg_tx *tx, struct req *req, struct str token, st
         return err_set(e, 400, "refresh_token_not_found",
                        "Invalid Refresh Token: Refresh Token Not Found");
     if (pg_row_count(owner) == 0) /* older than sessions are (auth.md §2.3 "no session") */
-        return err_set(e, 400, "session_not_found", "Invalid Refresh Token: No Valid Session Found");
+        return err_set(e, 400, "session_not_found",
+                       "Invalid Refresh Token: No Valid Session Found");
     refresh_from_row(read, req->arena, t);
     return user_from_row(owner, 0, req->arena, u, e);
 }

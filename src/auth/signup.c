@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 
-enum { METADATA_MAX = 1024 * 1024 };
+enum { METADATA_MAX = 1024 * 1024, NUMBER_MAX = 32 /* characters */ };
 
 /* ---- profile fields: one list says which there are and what they take -------------------- */
 
@@ -34,12 +34,18 @@ static struct profile_field field_of(struct str name)
     return (struct profile_field){name, JSON_ANY, 1024};
 }
 
+/* A plain decimal in [0, max]: no sign, and no exponent, which says little in its first digits. */
 static bool number_fits(struct str text, size_t max)
 {
     struct str whole, rest;
-    int64_t v;
+    uint64_t v;
     str_cut(text, '.', &whole, &rest);
-    return text.n <= 32 && str_to_i64(whole, &v) && v >= 0 && v <= (int64_t)max && text.p[0] != '-';
+    if (text.n > NUMBER_MAX || !str_to_u64(whole, &v))
+        return false;
+    for (size_t i = 0; i < rest.n; i++)
+        if (rest.p[i] < '0' || rest.p[i] > '9' || (v == max && rest.p[i] != '0'))
+            return false;
+    return v <= max;
 }
 
 bool signup_profile_check(const struct auth *a, struct str name, struct str value,
@@ -155,6 +161,14 @@ struct plan {
     int profile, session, user, profile_read;
 };
 
+/* Deferred constraints fail behind the statements, and are the profile's as far as one can know. */
+static bool is_profile(const struct pg_tx *tx, const struct plan *plan)
+{
+    int at = tx->error.statement;
+    return plan->profile >= 0
+           && (at == plan->profile || at == plan->profile_read || at >= (int)tx->count);
+}
+
 static bool failure_worded(const struct pg_tx *tx, const struct plan *plan, struct err *e)
 {
     if (str_is(tx->error.sqlstate, "23505") && str_starts(tx->error.constraint, S("users_email")))
@@ -162,13 +176,18 @@ static bool failure_worded(const struct pg_tx *tx, const struct plan *plan, stru
                        "A user with this email address has already been registered");
     if (str_is(tx->error.sqlstate, "23505") && str_starts(tx->error.constraint, S("users_phone")))
         return err_set(e, 422, "phone_exists", "Phone number already registered by another user");
+    if (str_is(tx->error.sqlstate, "23505") && str_is(tx->error.constraint, "users_pkey"))
+        return err_set(e, 422, "user_already_exists", "A user with this id already exists");
     if (e->status != 500)
         return false;
     char detail[sizeof(e->detail)];
     memcpy(detail, e->detail, sizeof(detail));
     char sqlstate[sizeof(e->sqlstate)];
     memcpy(sqlstate, e->sqlstate, sizeof(sqlstate));
-    if (plan->profile >= 0 && tx->error.statement >= plan->profile)
+    if (tx->error.statement == 0
+        && str_starts(tx->error.sqlstate, S("22"))) /* numbers beyond numeric */
+        err_set(e, 400, "validation_failed", "The metadata holds a value that cannot be stored");
+    else if (is_profile(tx, plan))
         err_set(e, 500, "unexpected_failure",
                 "Failed to create profile. Auth user removed for safety.");
     else
@@ -188,8 +207,8 @@ static bool rows_prepare(struct req *req, const struct signup *in, struct user *
 {
     const struct auth_config *c = auth_config_of(req);
     out->id = uuid_str(&u->id);
-    out->aud = in->aud.p ? in->aud : c->audience;
-    out->role = in->role.p ? in->role : c->audience;
+    out->aud = in->aud.p ? in->aud : auth_audience(req);
+    out->role = in->role.p ? in->role : c->default_role;
     struct str identity = in->email.p ? identity_data(req, out->id, "email", in->email)
                                       : identity_data(req, out->id, "phone", in->phone);
     struct str first;
@@ -266,25 +285,66 @@ static bool rows_write(struct req *req, const struct signup *in, struct rows *r,
     if (!audit_commit(&tx, req, e))
         return failure_worded(&tx, &plan, e);
     const struct pg_result *row = pg_tx_result(&tx, (unsigned)plan.user);
-    if (pg_row_count(row) == 0
-        || (plan.session >= 0 && pg_row_count(pg_tx_result(&tx, (unsigned)plan.session)) == 0))
+    if (pg_row_count(row) == 0)
         return err_set(e, 500, "unexpected_failure", "Database error loading user after sign-up");
+    if (plan.session >= 0 && pg_row_count(pg_tx_result(&tx, (unsigned)plan.session)) == 0)
+        out->pair =
+            (struct token_pair){0}; /* an app's trigger has banned or unconfirmed the newcomer */
     if (plan.profile_read >= 0)
         out->profile =
             arena_str(req->arena, pg_row_str(pg_tx_result(&tx, (unsigned)plan.profile_read), 0, 0));
     return user_from_row(row, 0, req->arena, u, e);
 }
 
-/* Signed once before anything is written: after the commit it would be too late to refuse. */
+enum { EXPONENT_MAX = 16384 }; /* beyond it numeric has no such number */
+
+static size_t exponent_at(struct str json, size_t i)
+{
+    size_t n = 0;
+    if (i < json.n && (json.p[i] == '+' || json.p[i] == '-'))
+        i++;
+    for (; i < json.n && json.p[i] >= '0' && json.p[i] <= '9' && n < EXPONENT_MAX; i++)
+        n = n * 10 + (size_t)(json.p[i] - '0');
+    return n < EXPONENT_MAX ? n : EXPONENT_MAX;
+}
+
+/* How much longer PostgreSQL writes the numbers of a JSON text: 1e300 becomes 301 digits. */
+static size_t numbers_grow(struct str json)
+{
+    size_t grown = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < json.n; i++) {
+        char c = json.p[i];
+        if (quoted && c == '\\')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && (c | 0x20) == 'e' && i > 0 && json.p[i - 1] >= '0'
+                 && json.p[i - 1] <= '9')
+            grown += exponent_at(json, i + 1);
+    }
+    return grown;
+}
+
+/*
+ * Signed once before anything is written: after the commit it would be too late to refuse, and who
+ * does not fit into a token could never log in.
+ */
 static bool token_fits(struct req *req, const struct signup *in, const struct rows *r,
                        const struct user *u, struct err *e)
 {
     struct user planned = *u;
-    struct token_pair unused = {0};
+    struct token_pair unused = {.session_id = uuid_v4()};
+    struct buf room;
+    buf_init_arena(&room, req->arena, METADATA_MAX);
+    for (size_t n = numbers_grow(r->app_metadata) + numbers_grow(r->user_metadata);
+         n > 0 && !room.failed; n--)
+        buf_char(&room, '0');
+    buf_str(&room, in->phone);
     planned.aud = r->aud;
     planned.role = r->role;
     planned.email = in->email;
-    planned.phone = in->phone;
+    planned.phone = buf_view(&room);
     planned.app_metadata = r->app_metadata;
     planned.user_metadata = r->user_metadata;
     return session_sign(req, &planned, S("aal1"), session_amr(req, "password"), &unused, e);
@@ -294,8 +354,7 @@ bool signup_run(struct req *req, const struct signup *in, struct login *out, str
 {
     struct login l = {.user.id = in->id.text[0] ? in->id : uuid_v4()};
     struct rows r = {0};
-    if (!rows_prepare(req, in, &l.user, &r, e)
-        || (in->open_session && !token_fits(req, in, &r, &l.user, e)))
+    if (!rows_prepare(req, in, &l.user, &r, e) || !token_fits(req, in, &r, &l.user, e))
         return false;
     r.password = in->password_hash.p ? in->password_hash : S("");
     if (in->password.p && !hasher_make(req, in->password, &r.password, e))
@@ -304,7 +363,7 @@ bool signup_run(struct req *req, const struct signup *in, struct login *out, str
     if (in->open_session)
         session_prepare(req, &l.pair);
     if (!rows_write(req, in, &r, &l, e)
-        || (in->open_session
+        || (l.pair.refresh_token.p
             && !session_sign(req, &l.user, S("aal1"), session_amr(req, "password"), &l.pair, e)))
         return false;
     auth_count("signup");

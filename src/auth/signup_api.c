@@ -45,7 +45,7 @@ static void put_lookalike(struct buf *b, const struct req *req, struct str email
     struct uuid id = uuid_v4();
     json_put_open(b, '{');
     json_put_kstr(b, "id", uuid_str(&id));
-    json_put_kstr(b, "aud", auth_config_of(req)->audience);
+    json_put_kstr(b, "aud", auth_audience(req));
     json_put_kstr(b, "role", S(""));
     json_put_kstr(b, "email", email);
     json_put_kstr(b, "phone", S(""));
@@ -102,7 +102,7 @@ bool signup_api_post(struct req *req, struct resp *resp, struct err *e)
         return e->code && strcmp(e->code, "email_exists") == 0 ? repeated(req, resp, email, in.data, e) : false;
 
     struct buf *b = resp_json(resp, 200);
-    if (s.open_session)
+    if (l.pair.access_token.p)
         auth_api_put_session(resp, b, &l.pair, &l.user);
     else
         user_put_json(b, &l.user);

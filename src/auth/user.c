@@ -8,6 +8,17 @@ _Static_assert((int)USER_BY_ID_TAIL == USER_COLUMNS - 1 && (int)USER_BY_EMAIL_TA
                    && (int)USER_LIST_TAIL == USER_COLUMNS - 1 && (int)USER_BY_REFRESH_TOKEN_TAIL == USER_COLUMNS - 1,
                "columns of basalt.user_row");
 
+/* 0 for null alone. SQL may say 'infinity', or a year that our clock does not know: for ever, except
+ * for what begins with a minus or ends in BC. */
+static int64_t time_set(const struct pg_result *r, size_t row, unsigned column)
+{
+    struct str text = pg_row_str(r, row, column);
+    int64_t us = pg_row_time(r, row, column);
+    if (us != 0 || !text.p)
+        return us;
+    return text.n > 0 && (text.p[0] == '-' || str_ends(text, S("BC"))) ? 1 : INT64_MAX;
+}
+
 bool user_from_row(const struct pg_result *r, size_t row, struct arena *a, struct user *out, struct err *e)
 {
     struct user u = {0};
@@ -34,10 +45,10 @@ bool user_from_row(const struct pg_result *r, size_t row, struct arena *a, struc
             return err_set(e, 413, "request_entity_too_large", "user is too large");
     }
     uuid_parse(pg_row_str(r, row, USER_BY_ID_ID), &u.id);
-    u.email_confirmed_us = pg_row_time(r, row, USER_BY_ID_EMAIL_CONFIRMED_AT);
-    u.phone_confirmed_us = pg_row_time(r, row, USER_BY_ID_PHONE_CONFIRMED_AT);
-    u.banned_until_us = pg_row_time(r, row, USER_BY_ID_BANNED_UNTIL);
-    u.deleted_us = pg_row_time(r, row, USER_BY_ID_DELETED_AT);
+    u.email_confirmed_us = time_set(r, row, USER_BY_ID_EMAIL_CONFIRMED_AT);
+    u.phone_confirmed_us = time_set(r, row, USER_BY_ID_PHONE_CONFIRMED_AT);
+    u.banned_until_us = time_set(r, row, USER_BY_ID_BANNED_UNTIL);
+    u.deleted_us = time_set(r, row, USER_BY_ID_DELETED_AT);
     u.created_us = pg_row_time(r, row, USER_BY_ID_CREATED_AT);
     u.is_anonymous = pg_row_bool(r, row, USER_BY_ID_IS_ANONYMOUS);
     u.is_sso = pg_row_bool(r, row, USER_BY_ID_IS_SSO_USER);
@@ -87,7 +98,7 @@ bool user_load_by_email(struct req *req, struct str email, struct user *out, str
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
     if (!pg_tx_single(&tx, req->pg, PG_LOGIN_AUTH, e))
         return false;
-    pg_tx_add(&tx, &user_by_email_sql, PG_ARGS(email, auth_config_of(req)->audience));
+    pg_tx_add(&tx, &user_by_email_sql, PG_ARGS(email, auth_audience(req)));
     return pg_tx_commit(&tx, e) && user_only(&tx, req, out, e);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/auth_private.h"
 
+#include <stdio.h>
+
 #include "base/base64.h"
 #include "crypto/hash.h"
 
@@ -36,20 +38,38 @@ static void change_queue(struct pg_tx *tx, struct req *req, struct str id,
     note(tx, req, hash.p ? AUDIT_USER_PASSWORD_CHANGED : AUDIT_USER_MODIFIED, id, c->actor_kind);
 }
 
-/* GoTrue words every failure inside the transaction this way (auth.md §1.9), duplicates included. */
-static bool update_failed(struct err *e)
-{
-    if (e->status != 500)
-        return false;
-    e->code = "unexpected_failure";
-    static const char message[] = "Error updating user";
-    memcpy(e->message, message, sizeof(message));
-    return false;
-}
-
 static bool not_found(struct err *e)
 {
     return err_set(e, 404, "user_not_found", "User not found");
+}
+
+/* e as it was logged, in other words. */
+static bool reword(struct err *e, int status, const char *code, const char *message)
+{
+    e->status = status;
+    e->code = code;
+    snprintf(e->message, sizeof(e->message), "%s", message);
+    return false;
+}
+
+/* GoTrue words every failure inside the transaction this way (auth.md §1.9), duplicates included. */
+static bool update_failed(const struct pg_tx *tx, struct err *e)
+{
+    if (e->status != 500)
+        return false;
+    if (str_is(tx->error.constraint, "identities_user_id_fkey")) /* an identity for nobody */
+        return not_found(e);
+    if (str_starts(tx->error.sqlstate, S("22")))
+        return reword(e, 400, "validation_failed",
+                      "The metadata holds a value that cannot be stored");
+    return reword(e, 500, "unexpected_failure", "Error updating user");
+}
+
+/* Most often an app's row that refers to the user and does not go with them: the log names it. */
+static bool delete_failed(struct err *e)
+{
+    return e->status == 500 ? reword(e, 500, "unexpected_failure", "Database error deleting user")
+                            : false;
 }
 
 bool user_admin_update(struct req *req, struct str id, const struct user_change *c,
@@ -68,14 +88,16 @@ bool user_admin_update(struct req *req, struct str id, const struct user_change 
     unsigned last = tx.count;
     pg_tx_add(&tx, &user_by_id_sql, PG_ARGS(id));
     if (!pg_tx_flush(&tx, e))
-        return update_failed(e);
+        return update_failed(&tx, e);
     if (pg_row_count(pg_tx_result(&tx, last)) == 0)
         return not_found(e);
+    struct token_pair unused = {.session_id = uuid_v4()};
     if (!user_from_row(pg_tx_result(&tx, last), 0, req->arena, out, e)
-        || !audit_commit(&tx, req, e))
-        return update_failed(e);
-    caller_forget(id);
-    return true;
+        || !session_sign(req, out, S("aal1"), session_amr(req, "password"), &unused, e))
+        return false; /* nobody could carry such a token: refused before it is written */
+    bool ok = audit_commit(&tx, req, e);
+    caller_forget(id); /* also when the outcome is not known */
+    return ok || update_failed(&tx, e);
 }
 
 /* base64url(SHA-256(id + value)), as GoTrue obfuscates what a soft-deleted user leaves behind. */
@@ -109,12 +131,13 @@ bool user_admin_delete(struct req *req, struct str id, bool soft, const char *ac
         pg_tx_add(&tx, &user_delete_sql, PG_ARGS(id));
     note(&tx, req, AUDIT_USER_DELETED, id, actor_kind);
     if (!pg_tx_flush(&tx, e))
-        return false;
+        return delete_failed(e);
     if (pg_row_count(pg_tx_result(&tx, 0)) == 0)
         return not_found(e);
-    if (!audit_commit(&tx, req, e))
-        return false;
-    caller_forget(id);
+    bool ok = audit_commit(&tx, req, e);
+    caller_forget(id); /* also when the outcome is not known */
+    if (!ok)
+        return delete_failed(e);
     auth_count("user_deleted");
     return true;
 }
@@ -122,7 +145,7 @@ bool user_admin_delete(struct req *req, struct str id, bool soft, const char *ac
 bool user_admin_list(struct req *req, struct str filter, bool ascending, int64_t page,
                      int64_t per_page, struct user_page *out, struct err *e)
 {
-    struct str aud = auth_config_of(req)->audience;
+    struct str aud = auth_audience(req);
     struct str wanted = absent_if_empty(filter);
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
     if (!pg_tx_single(&tx, req->pg, PG_LOGIN_AUTH, e))

@@ -79,6 +79,16 @@ void arena_reset(struct arena *a)
     arena_use(a, kept);
 }
 
+void arena_wipe(struct arena *a)
+{
+    for (struct arena_block *b = a->blocks; b; b = b->next) {
+        size_t used = b == a->blocks ? (size_t)(a->next - b->data)
+                                     : b->cap; /* only the first has room left */
+        unpoison(b->data, used);
+        explicit_bzero(b->data, used);
+    }
+}
+
 void arena_close(struct arena *a)
 {
     for (struct arena_block *b = a->blocks; b;) {

@@ -21,6 +21,9 @@ struct arena {
 /* budget_bytes bounds what arena_try hands out between two resets. */
 void arena_init(struct arena *a, size_t budget_bytes);
 void arena_reset(struct arena *a);
+/* Overwrites what was handed out since the last reset; nothing may use it any more. For memory that
+ * held passwords or tokens, before arena_reset or arena_close. */
+void arena_wipe(struct arena *a);
 void arena_close(struct arena *a);
 
 /* n is fixed by the program: zeroed, aligned to 16, never NULL (out of memory aborts). */

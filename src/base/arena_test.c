@@ -110,6 +110,26 @@ static void extends_only_the_last(void **state)
     arena_close(&a);
 }
 
+static void wipes_what_it_handed_out(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    enum { PIECES = 5 };
+    static const size_t sizes[PIECES] = {100, 100000, 3000, 7000, 50};
+    unsigned char *p[PIECES];
+    for (size_t i = 0; i < PIECES; i++) {
+        p[i] = arena_try(&a, sizes[i]);
+        memset(p[i], 'x', sizes[i]);
+    }
+    arena_wipe(&a);
+    for (size_t i = 0; i < PIECES; i++)
+        for (size_t j = 0; j < sizes[i]; j++)
+            assert_int_equal(p[i][j], 0);
+    arena_close(&a);
+    arena_wipe(&a); /* nothing there */
+}
+
 static void copies_text(void **state)
 {
     struct arena a;
@@ -152,6 +172,7 @@ int main(void)
         cmocka_unit_test(keeps_at_most_one_small_block),
         cmocka_unit_test(large_pieces_leave_the_block_in_use),
         cmocka_unit_test(extends_only_the_last),
+        cmocka_unit_test(wipes_what_it_handed_out),
         cmocka_unit_test(copies_text),
 #ifdef ARENA_ASAN
         cmocka_unit_test(poisons),

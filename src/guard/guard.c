@@ -111,15 +111,36 @@ static const struct json_field claims_fields[] = {
 
 static const struct json_shape claims_shape = {claims_fields, sizeof(claims_fields) / sizeof(claims_fields[0]), false};
 
-/* Whole seconds of a NumericDate, which may have a fraction; far in the future when absent. */
+/* Whole seconds of a NumericDate, far in the future when absent; 0, which nobody remembers, when
+ * it is not a plain integer: exactly when such a token ends is the verifier's to say. */
 static int64_t expiry_us(struct str exp)
 {
-    struct str whole, fraction;
     int64_t seconds;
-    str_cut(exp, '.', &whole, &fraction);
-    if (!exp.n || !str_to_i64(whole, &seconds) || seconds > INT64_MAX / CLOCK_S)
+    if (!exp.n)
         return INT64_MAX;
+    if (!str_to_i64(exp, &seconds) || seconds > INT64_MAX / CLOCK_S)
+        return 0;
     return seconds * CLOCK_S;
+}
+
+/* The text, or the first of the texts; absent for anything else. */
+static struct str audience_of(struct str aud)
+{
+    size_t end;
+    if (aud.n > 0 && aud.p[0] == '[')
+        aud = str_from_at(aud, 1);
+    if (aud.n < 2 || aud.p[0] != '"')
+        return (struct str){0};
+    aud = str_from_at(aud, 1);
+    return str_find_char(aud, '"', &end) ? str_of(aud.p, end) : (struct str){0};
+}
+
+/* A session that cannot be looked up must not pass for a token without one. */
+static bool session_read(struct str text, struct uuid *out, struct err *e)
+{
+    if (!text.n || str_is(text, UUID_NIL) || uuid_parse(text, out))
+        return true;
+    return err_set(e, 401, "jwt_malformed", "session_id claim must be a UUID");
 }
 
 static bool claims_read(const struct guard *g, struct str claims, struct arena *a, struct principal *p, struct err *e)
@@ -131,12 +152,12 @@ static bool claims_read(const struct guard *g, struct str claims, struct arena *
         return err_set(e, 401, "jwt_issuer", "issuer is not accepted");
     p->claims = claims;
     p->role = in.role;
-    p->aud = in.aud.n > 1 && in.aud.p[0] == '"' ? str_of(in.aud.p + 1, in.aud.n - 2) : (struct str){0};
+    if (!session_read(in.session_id, &p->session_id, e))
+        return false;
+    p->aud = audience_of(in.aud);
     p->aal = in.aal;
     p->subject = in.sub;
     uuid_parse(in.sub, &p->user_id);
-    if (!str_is(in.session_id, UUID_NIL))
-        uuid_parse(in.session_id, &p->session_id);
     p->expires_us = expiry_us(in.exp);
     p->admin = str_list_has(g->admin_roles, p->role);
     return true;

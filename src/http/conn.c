@@ -305,6 +305,7 @@ static bool serve(struct conn *c)
     resp_clear(&w->resp);
     keep = keep && intake_drop(c);
     intake_end(c);
+    arena_wipe(&w->arena); /* heads carry tokens, bodies and answers passwords and more tokens */
     arena_reset(&w->arena);
     count(&c->home->in_flight, -1);
     return keep;

@@ -1,4 +1,4 @@
--- refresh_read(token text) -> (id bigint, revoked boolean, revoked_at timestamptz?, user_id uuid, session_id uuid,
+-- refresh_read(token text) -> (id bigint, revoked boolean, revoked_at timestamptz?, user_id uuid?, session_id uuid?,
 --   not_after timestamptz?, session_created_at timestamptz?, session_used_at timestamptz?, aal text, amr json,
 --   active_id bigint?, active_token text?, active_parent text?)
 select
@@ -14,7 +14,7 @@ select
     ), '[]'),
     a.id, a.token, a.parent
 from auth.refresh_tokens t
-join auth.sessions s on s.id = t.session_id
+left join auth.sessions s on s.id = t.session_id
 left join lateral (
     select r.id, r.token, r.parent
     from auth.refresh_tokens r

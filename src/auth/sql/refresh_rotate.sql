@@ -9,7 +9,7 @@ with owner as (
     update auth.refresh_tokens t
     set revoked = true, updated_at = now()
     from owner
-    where t.id = $1 and not t.revoked
+    where t.id = $1 and t.revoked is not true
 ), touched as (
     update auth.sessions s
     set refreshed_at = now() at time zone 'utc', updated_at = now(), user_agent = $4, ip = $5

@@ -1,2 +1,2 @@
 -- session_find(id uuid, user_id uuid) -> (id uuid)
-select id from auth.sessions where id = $1 and user_id = $2 and (not_after is null or not_after > now())
+select id from auth.sessions where id = $1 and user_id = $2
