@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <pwd.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "app/data_folder.h"
 #include "app/run_state.h"
 #include "cli/command.h"
 #include "cli/connect.h"
@@ -39,10 +41,24 @@ static void check_binaries(struct doctor *d)
     struct err e = {0};
     if (d->settings->database_url)
         return;
-    if (cluster_find_bin(d->settings->pg_bin, &d->settings->memory, &bin, &e))
+    if (cluster_find_bin(d->settings->pg_bin, d->dir, &d->settings->memory, &bin, &e))
         printf("ok    PostgreSQL programs are in %s\n", bin);
     else
-        bad(d, "PostgreSQL is not installed", e.message);
+        bad(d, "the private PostgreSQL cannot run", e.message);
+}
+
+/* Root's own commands reach every folder, the server's user may not. */
+static void check_folder(struct doctor *d)
+{
+    struct err e = {0};
+    struct process_user u = {0};
+    struct passwd *entry = getpwnam(d->settings->user);
+    if (geteuid() == 0 && !entry) /* made at the first start */
+        return;
+    if (geteuid() == 0)
+        u = (struct process_user){entry->pw_uid, entry->pw_gid};
+    if (!data_folder_check(d->dir, d->settings->user, &u, &e))
+        bad(d, "the server cannot use its data folder", e.message);
 }
 
 static void check_server(struct doctor *d)
@@ -135,6 +151,7 @@ int doctor_command(struct settings *s, const char **args, int n)
     if (n > 0)
         return command_misused("doctor", "it takes settings only");
     struct doctor d = {.settings = s, .dir = settings_data_dir(s)};
+    check_folder(&d);
     check_binaries(&d);
     check_server(&d);
     check_database(&d);

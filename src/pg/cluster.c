@@ -400,10 +400,16 @@ const char *cluster_conninfo(const struct cluster *c, struct arena *a)
     return arena_printf(a, "host=%s port=%d dbname=postgres", c->dir.sock, c->port).p;
 }
 
-bool cluster_find_bin(const char *setting, struct arena *a, const char **out, struct err *e)
+bool cluster_find_bin(const char *setting, const char *data_dir, struct arena *a, const char **out,
+                      struct err *e)
 {
     struct cluster_bin b;
-    if (!cluster_bin_find(setting, 0, a, &b, e))
+    struct cluster_dir dir;
+    int major = 0;
+    if (data_dir
+        && (!cluster_dir_init(&dir, data_dir, a, e) || !cluster_dir_version(&dir, &major, e)))
+        return false;
+    if (!cluster_bin_find(setting, major, a, &b, e))
         return false;
     *out = b.folder;
     return true;

@@ -48,10 +48,11 @@ void cluster_stop(struct cluster *c, int timeout_ms);
 MUST_CHECK bool cluster_stop_dir(const char *data_dir, int timeout_ms, bool *was_running,
                                  struct err *e);
 /*
- * Folder with initdb and postgres: the setting, /usr/lib/postgresql/N/bin (newest), pg_config, PATH.
- * e names the package to install.
+ * Folder with initdb and postgres: the setting, /usr/lib/postgresql/N/bin (newest), pg_config, PATH;
+ * of the version that the cluster in data_dir needs, if there is one (NULL: do not ask). e names the
+ * package to install, or says that the folder holds no cluster.
  */
-MUST_CHECK bool cluster_find_bin(const char *setting, struct arena *a, const char **out,
-                                 struct err *e);
+MUST_CHECK bool cluster_find_bin(const char *setting, const char *data_dir, struct arena *a,
+                                 const char **out, struct err *e);
 
 #endif

@@ -100,7 +100,7 @@ static bool missing(int wanted, const struct cluster_bin *best, struct err *e)
     if (wanted && best->major)
         return err_set(e, 500, "postgres_version",
                        "the data folder was made by PostgreSQL %d, here is only %d: install"
-                       " postgresql-%d, or bring the data over with basalt backup and restore",
+                       " postgresql-%d, or choose another folder with --data",
                        wanted, best->major, wanted);
     if (wanted)
         return err_set(e, 500, "postgres_missing",

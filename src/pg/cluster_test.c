@@ -307,10 +307,10 @@ static void test_find_bin(void **state)
     const char *folder = NULL, *again = NULL;
     struct err e;
     arena_init(&a, 1 << 20);
-    assert_true(cluster_find_bin(NULL, &a, &folder, &e));
-    assert_true(cluster_find_bin(folder, &a, &again, &e));
+    assert_true(cluster_find_bin(NULL, NULL, &a, &folder, &e));
+    assert_true(cluster_find_bin(folder, NULL, &a, &again, &e));
     assert_string_equal(folder, again);
-    assert_false(cluster_find_bin("/nonexistent", &a, &folder, &e));
+    assert_false(cluster_find_bin("/nonexistent", NULL, &a, &folder, &e));
     assert_string_equal(e.code, "postgres_missing");
     arena_close(&a);
 }
