@@ -383,12 +383,26 @@ static bool sync_folder_of(const char *path)
     return fd >= 0 && fsync(fd) == 0;
 }
 
+/*
+ * What root writes into another user's folder is for that user to read: a command started as root
+ * must not lock the server out of its own files.
+ */
+static bool give_to_folder(int fd, const char *path)
+{
+    char folder[PATH_BYTES];
+    struct stat st;
+    folder_of(path, folder);
+    return geteuid() != 0
+           || (stat(folder, &st) == 0 && (st.st_uid == 0 || fchown(fd, st.st_uid, st.st_gid) == 0));
+}
+
 /* path.new with these bytes, on the disk. A leftover of a crash is replaced, a link not followed. */
 static bool write_new(const char *path_new, struct str bytes, unsigned mode)
 {
     unlink(path_new);
     CLEANUP(close_fd) int fd = open(path_new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    return fd >= 0 && fchmod(fd, mode) == 0 && write_all(fd, bytes) && fsync(fd) == 0;
+    return fd >= 0 && give_to_folder(fd, path_new) && fchmod(fd, mode) == 0 && write_all(fd, bytes)
+           && fsync(fd) == 0;
 }
 
 bool file_now_write(const char *path, struct str bytes, unsigned mode, struct err *e)
@@ -411,11 +425,18 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* Whatever the umask is; not of what somebody else has put in its place meanwhile. */
+static bool set_mode(const char *path, unsigned mode)
+{
+    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 && fchmod(fd, mode) == 0;
+}
+
 /* One folder, which may be there already, or have been made by someone else just now. */
 static int make_folder(const char *path, unsigned mode)
 {
     if (mkdir(path, mode) == 0)
-        return chmod(path, mode) == 0 ? 0 : errno; /* whatever the umask is */
+        return set_mode(path, mode) ? 0 : errno;
     int code = errno;
     return is_folder(path) ? 0 : code == EEXIST ? ENOTDIR : code;
 }

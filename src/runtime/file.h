@@ -30,7 +30,10 @@ MUST_CHECK bool file_read_at(int fd, size_t n, int64_t offset, struct arena *a, 
 
 /* Whole file, at most max bytes. e 404 "file_missing" when it does not exist. */
 MUST_CHECK bool file_now_read(const char *path, size_t max, struct buf *out, struct err *e);
-/* Atomic and durable: writes path.new (mode), fsync, rename, fsync of the folder. */
+/*
+ * Atomic and durable: writes path.new (mode), fsync, rename, fsync of the folder. Written by root it
+ * belongs to whom the folder belongs.
+ */
 MUST_CHECK bool file_now_write(const char *path, struct str bytes, unsigned mode, struct err *e);
 /* mkdir -p with mode for what is made. */
 MUST_CHECK bool file_now_mkdirs(const char *path, unsigned mode, struct err *e);

@@ -254,6 +254,24 @@ static void now_replaces_whole_or_not(void **state)
     assert_non_null(strstr(err.message, "no/folder: No such file or directory"));
 }
 
+/* `basalt key renew` as root must not leave a file that the server cannot read. */
+static void now_gives_to_owner(void **state)
+{
+    struct stat st;
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_true(file_now_mkdirs(in_folder("theirs"), 0700, &err));
+    assert_int_equal(chown(in_folder("theirs"), 65534, 65533), 0);
+    assert_true(file_now_write(in_folder("theirs/file"), S("x"), 0600, &err));
+    assert_int_equal(stat(in_folder("theirs/file"), &st), 0);
+    assert_int_equal(st.st_uid, 65534);
+    assert_int_equal(st.st_gid, 65533);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    unlink(in_folder("theirs/file"));
+    rmdir(in_folder("theirs"));
+}
+
 static void now_makes_folders(void **state)
 {
     struct stat st;
@@ -297,6 +315,7 @@ int main(void)
         cmocka_unit_test(fall_back),
         cmocka_unit_test(now_reads_and_writes),
         cmocka_unit_test(now_replaces_whole_or_not),
+        cmocka_unit_test(now_gives_to_owner),
         cmocka_unit_test(now_makes_folders),
         cmocka_unit_test(folders_of),
     };

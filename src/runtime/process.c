@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -24,7 +26,8 @@ enum {
     RUN_LOOK_MS = 20,  /* how often a child is looked at where the kernel has no pidfd for us */
     STAT_BYTES = 1024, /* /proc/pid/stat: at most 52 numbers and a name of 64 */
     STAT_START_FIELD = 22,
-    GROUPS_MAX = 256, /* more than anyone gives to a service's user */
+    STATUS_BYTES = 4096, /* its first lines: a name of 64 bytes, a few numbers */
+    GROUPS_MAX = 256,    /* more than anyone gives to a service's user */
 };
 
 static void close_fd(int *fd)
@@ -282,6 +285,30 @@ bool process_start_time(pid_t pid, uint64_t *out)
     return pid > 0 && read_proc(pid, "stat", text, sizeof(text)) && parse_stat(str_from(text), out);
 }
 
+/* "Uid:", then real, effective, saved and file system user (proc(5)). */
+static bool parse_owner(struct str text, uid_t *out)
+{
+    struct str field;
+    size_t at;
+    uint64_t uid = 0;
+    if (!str_find(text, S("\nUid:\t"), &at))
+        return false;
+    struct str rest = str_from_at(text, at + sizeof("\nUid:\t") - 1);
+    str_cut(rest, '\t', &field, &rest);
+    str_cut(rest, '\t', &field, &rest);
+    if (!str_to_u64(field, &uid))
+        return false;
+    *out = (uid_t)uid;
+    return true;
+}
+
+bool process_owner(pid_t pid, uid_t *out)
+{
+    char text[STATUS_BYTES];
+    return pid > 0 && read_proc(pid, "status", text, sizeof(text))
+           && parse_owner(str_from(text), out);
+}
+
 bool process_alive(pid_t pid, uint64_t start_time)
 {
     uint64_t now = 0;
@@ -357,6 +384,30 @@ void process_watch_close(struct process_watch *w)
         return;
     watch_stop(w);
     free(w);
+}
+
+/* ---- descriptors ---- */
+
+unsigned process_files_raise(unsigned wanted)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0)
+        return 0;
+    rlim_t hard = l.rlim_max > wanted ? l.rlim_max : wanted;
+    if (l.rlim_cur < wanted && setrlimit(RLIMIT_NOFILE, &(struct rlimit){wanted, hard}) != 0)
+        setrlimit(RLIMIT_NOFILE, &(struct rlimit){l.rlim_max, l.rlim_max});
+    getrlimit(RLIMIT_NOFILE, &l);
+    return l.rlim_cur < UINT_MAX ? (unsigned)l.rlim_cur : UINT_MAX;
+}
+
+void process_std_open(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
 }
 
 /* ---- giving up rights ---- */

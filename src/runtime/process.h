@@ -36,6 +36,8 @@ bool process_wait(pid_t pid, int timeout_ms, int *exit_code);
 bool process_start_time(pid_t pid, uint64_t *out);
 /* Real path of the executable; false as above or without permission. */
 bool process_exe(pid_t pid, char *out, size_t n);
+/* Its effective user; false as above. */
+bool process_owner(pid_t pid, uid_t *out);
 /* No zombie, and the one meant: that started then (0: any). */
 bool process_alive(pid_t pid, uint64_t start_time);
 /*
@@ -69,6 +71,13 @@ bool process_user_can_write(const struct process_user *u, const char *path);
  * that user already. Open descriptors, such as listeners on low ports, stay open.
  */
 MUST_CHECK bool process_become(const struct process_user *u, struct err *e);
+/*
+ * Raises the limit of open descriptors to `wanted`, or as near as the system lets; returns what it
+ * is then. Children inherit it.
+ */
+unsigned process_files_raise(unsigned wanted);
+/* Opens what of the descriptors 0 to 2 is closed as /dev/null, before another file gets the number. */
+void process_std_open(void);
 /*
  * No new privileges (set-uid programs run as we do) and not dumpable: no core file, no ptrace and no
  * reading of our memory by others with our uid, since secrets are in it. For children only the first.

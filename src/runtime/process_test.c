@@ -411,6 +411,54 @@ static void becomes(void **state)
     assert_int_equal(status, 0);
 }
 
+/* ---- descriptors ---- */
+
+static void files_raised(void **state)
+{
+    struct rlimit before, low, now;
+    (void)state;
+    getrlimit(RLIMIT_NOFILE, &before);
+    low = (struct rlimit){40, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    assert_int_equal(process_files_raise(30), 40); /* never lowered */
+    assert_int_equal(process_files_raise(60), 60);
+    getrlimit(RLIMIT_NOFILE, &now);
+    assert_int_equal(now.rlim_cur, 60);
+    assert_true(now.rlim_max == before.rlim_max);
+    unsigned most = process_files_raise(UINT_MAX); /* more than the kernel has for anybody */
+    assert_true(before.rlim_max == RLIM_INFINITY || most == before.rlim_max);
+    setrlimit(RLIMIT_NOFILE, &before);
+}
+
+static void std_opened(void **state)
+{
+    int status = -1;
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(0);
+        close(1);
+        process_std_open();
+        int fd = open("/dev/zero", O_RDONLY);
+        _exit(fd > 2 && write(1, "x", 1) == 1 && read(0, &fd, 1) == 0 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void owners(void **state)
+{
+    uid_t uid = 12345;
+    (void)state;
+    assert_true(process_owner(getpid(), &uid));
+    assert_int_equal(uid, geteuid());
+    assert_false(process_owner(0, &uid));
+    assert_false(process_owner(INT_MAX, &uid));
+    assert_true(parse_owner(S("Name:\tx\nUid:\t1\t22\t3\t4\nGid:\t5\n"), &uid));
+    assert_int_equal(uid, 22);
+    assert_false(parse_owner(S("Name:\tUid:\t1\t22\n"), &uid));
+}
+
 int main(void)
 {
     buf_init(&out, 1 << 20);
@@ -435,6 +483,9 @@ int main(void)
         cmocka_unit_test(usable_folders),
         cmocka_unit_test(usable_without_root),
         cmocka_unit_test(becomes),
+        cmocka_unit_test(files_raised),
+        cmocka_unit_test(std_opened),
+        cmocka_unit_test(owners),
     };
     return cmocka_run_group_tests(tests, NULL, close_out);
 }
