@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/file.h"
@@ -44,15 +45,21 @@ static struct str value_of(struct str file, const char *name)
     return (struct str){0};
 }
 
-static bool alive(struct str file, pid_t *out)
+/*
+ * The process that the file names, if it is the one that wrote it: whoever may write to the folder
+ * must not make root's `basalt stop` end a process of another user.
+ */
+static bool alive(struct str file, uid_t writer, pid_t *out)
 {
     int64_t pid;
+    uid_t owner;
     uint64_t recorded, now;
     if (!str_to_i64(value_of(file, "PID"), &pid)
         || !str_to_u64(value_of(file, "STARTED"), &recorded))
         return false;
     *out = (pid_t)pid;
-    return process_start_time((pid_t)pid, &now) && now == recorded;
+    return process_start_time((pid_t)pid, &now) && now == recorded
+           && process_owner((pid_t)pid, &owner) && owner == writer;
 }
 
 bool run_state_read(const char *dir, struct arena *a, struct run_state *out, struct err *e)
@@ -66,7 +73,8 @@ bool run_state_read(const char *dir, struct arena *a, struct run_state *out, str
     struct run_state r = {0};
     if (!found && e->status != 404)
         return false;
-    if (!found || !alive(buf_view(&file), &r.pid)) {
+    struct stat st;
+    if (!found || lstat(path, &st) != 0 || !alive(buf_view(&file), st.st_uid, &r.pid)) {
         buf_free(&file);
         return err_set(e, 3, "not_running",
                        "no server is running on %.100s: start one with `basalt serve`", dir);

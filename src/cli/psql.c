@@ -40,7 +40,10 @@ int psql_command(struct settings *s, const char **args, int n)
     for (int i = 0; i < n; i++)
         if (i > 0 || strcmp(args[i], "--") != 0)
             argv[used++] = args[i];
-    argv[1] = without_password(s->database_url ? s->database_url : r.db_url, &s->memory);
+    argv[1] =
+        arena_printf(&s->memory, "--dbname=%s", /* also what begins like an option */
+                     without_password(s->database_url ? s->database_url : r.db_url, &s->memory))
+            .p;
     execvp("psql", (char *const *)(uintptr_t)argv);
     fprintf(stderr, "basalt: psql cannot be started (%s): install postgresql-client\n",
             strerror(errno));
