@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/server_main.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/admin_port.h"
+#include "app/data_folder.h"
 #include "app/invalidation.h"
 #include "app/pipeline.h"
 #include "app/routes.h"
@@ -34,6 +31,8 @@ enum {
     ARENA_BUDGET = 32 * 1024 * 1024, /* client-sized memory of one request */
     BODY_MIN_RATE_BPS = 500,
     CLOSE_MS = 2000,
+    ADMIN_CONNECTIONS = 256,
+    FILES_SPARE = 256, /* descriptors of loops, listeners, logs, files under way */
 };
 
 struct running {
@@ -48,6 +47,7 @@ struct running {
     struct services services;
     struct pipeline pipeline;
     const char *api_url, *admin_url;
+    unsigned max_connections;
     unsigned draining; /* servers that are not done yet */
     bool opened_db, stopping;
 };
@@ -147,46 +147,11 @@ bool server_main_pool(struct settings *s, const struct database *db, unsigned si
 
 /* ---- ground: folder, user, ports ------------------------------------------------------------ */
 
-/* A folder that root made for us and that is still empty is handed over; any other keeps its owner. */
-static bool folder_give(const char *dir, const struct process_user *u, struct err *e)
-{
-    if (!file_now_mkdirs(dir, 0755, e))
-        return false;
-    struct stat st;
-    if (stat(dir, &st) == 0 && st.st_uid == 0
-        && rmdir(dir) == 0) { /* rmdir works on an empty one only */
-        if (mkdir(dir, 0700) != 0 || chown(dir, u->uid, u->gid) != 0)
-            return err_set(e, 1, "data_folder", "the data folder %.80s cannot be made: %.40s", dir,
-                           strerror(errno));
-    }
-    return process_user_can_write(u, dir)
-           || err_set(
-               e, 1, "data_folder",
-               "the data folder %.80s cannot be reached by user %u: choose another with --data, or chown it",
-               dir, (unsigned)u->uid);
-}
-
 static bool folder_prepare(struct running *r, struct process_user *u, struct err *e)
 {
-    if (geteuid() == 0)
-        return process_user_ensure(r->settings->user, u, e) && folder_give(r->dir, u, e);
-    return file_now_mkdirs(r->dir, 0700, e);
-}
-
-/* One server a folder. The lock dies with the process, so a SIGKILL leaves nothing behind. */
-static bool folder_lock(struct running *r, struct err *e)
-{
-    const char *path = arena_printf(&r->settings->memory, "%s/lock", r->dir).p;
-    r->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (r->lock_fd < 0)
-        return err_set(e, 1, "data_folder", "the data folder %.80s cannot be written: %.40s",
-                       r->dir, strerror(errno));
-    if (flock(r->lock_fd, LOCK_EX | LOCK_NB) == 0)
-        return true;
-    return err_set(
-        e, 1, "data_folder_in_use",
-        "another server runs on the data folder %.80s: stop it with `basalt stop`, or choose another with --data",
-        r->dir);
+    const char *user = r->settings->user;
+    return (geteuid() != 0 || process_user_ensure(user, u, e))
+           && data_folder_make(r->dir, user, u, e);
 }
 
 static bool open_listener(struct running *r, const char *listen, const char *setting, bool admin,
@@ -198,7 +163,7 @@ static bool open_listener(struct running *r, const char *listen, const char *set
         .setting = setting,
         .tls = admin ? NULL : r->tls,
         .admin = admin,
-        .max_connections = (unsigned)s->max_connections,
+        .max_connections = admin ? ADMIN_CONNECTIONS : r->max_connections,
         .head_timeout_us = 10 * CLOCK_S,
         .idle_timeout_us = 75 * CLOCK_S,
         .body_min_rate_bps = BODY_MIN_RATE_BPS,
@@ -246,11 +211,55 @@ static bool become(struct running *r, const struct process_user *u, struct err *
     return true;
 }
 
+/* While we may still raise the limit; a client too many waits in the kernel, not for a descriptor. */
+static void files_prepare(struct running *r)
+{
+    struct settings *s = r->settings;
+    unsigned pool = settings_pool_size(s); /* each connection may have its cancel's beside it */
+    unsigned spare = FILES_SPARE + ADMIN_CONNECTIONS + 2 * pool;
+    unsigned wanted = (unsigned)s->max_connections + spare, limit = process_files_raise(wanted);
+    r->max_connections = (unsigned)s->max_connections;
+    if (limit >= wanted)
+        return;
+    r->max_connections = limit > 2 * spare ? limit - spare : limit / 2;
+    log_say(LOG_WARN, "files_limit",
+            "max_connections is %u instead of %u: the system allows %u open files (ulimit -n)",
+            r->max_connections, (unsigned)s->max_connections, limit);
+}
+
 static bool ground(struct running *r, struct err *e)
 {
     struct process_user u = {0};
+    files_prepare(r);
     return folder_prepare(r, &u, e) && loop_create_all(settings_loops(r->settings), e)
-           && ports_bind(r, e) && become(r, &u, e) && folder_lock(r, e);
+           && ports_bind(r, e) && become(r, &u, e) && data_folder_lock(r->dir, &r->lock_fd, e);
+}
+
+/* ---- a stop before we run ------------------------------------------------------------------- */
+
+static volatile sig_atomic_t stop_asked;
+
+static void note_stop(int signo)
+{
+    (void)signo;
+    stop_asked = 1;
+}
+
+/*
+ * Heard at the next step, so that no cluster stays behind; asked again, the process ends at once.
+ * What SIGHUP would read again is being read.
+ */
+static void signals_early(void)
+{
+    struct sigaction note = {.sa_handler = note_stop, .sa_flags = SA_RESTART | SA_RESETHAND};
+    sigaction(SIGTERM, &note, NULL);
+    sigaction(SIGINT, &note, NULL);
+    signal(SIGHUP, SIG_IGN);
+}
+
+static bool still_wanted(struct err *e)
+{
+    return !stop_asked || err_set(e, 503, "stopped", "stopped while starting");
 }
 
 /* ---- database and services ------------------------------------------------------------------ */
@@ -258,13 +267,13 @@ static bool ground(struct running *r, struct err *e)
 static bool data(struct running *r, struct err *e)
 {
     struct settings *s = r->settings;
-    if (!secrets_load(s, r->dir, &r->secrets, e)
+    if (!still_wanted(e) || !secrets_load(s, r->dir, &r->secrets, e)
         || !database_open(s, r->dir, &r->secrets, &r->db, e))
         return false;
     r->opened_db = true;
-    return database_prepare(s, r->dir, s->migrate, &r->secrets, &r->db, e)
+    return still_wanted(e) && database_prepare(s, r->dir, s->migrate, &r->secrets, &r->db, e)
            && server_main_pool(s, &r->db, settings_pool_size(s), loop_count(), e)
-           && invalidation_open(r->db.direct, e);
+           && invalidation_open(r->db.direct, e) && still_wanted(e);
 }
 
 static bool pipeline_open(struct running *r, struct err *e)
@@ -323,8 +332,10 @@ static void gauges(struct running *r)
 /* ---- running and stopping -------------------------------------------------------------------- */
 
 /* Handles are closed on their loop, so that the loops have nothing left to wait for. */
-static void leave(void)
+static void leave(struct running *r)
 {
+    if (r->db.cluster)
+        cluster_unwatch(r->db.cluster);
     pg_pool_close_all(CLOSE_MS);
     invalidation_close();
     loop_stop_all();
@@ -334,14 +345,14 @@ static void on_drained(void *ctx)
 {
     struct running *r = ctx;
     if (--r->draining == 0)
-        leave();
+        leave(r);
 }
 
 static void on_stop(void *ctx)
 {
     struct running *r = ctx;
     if (r->stopping) /* asked twice: whoever asks does not want to wait */
-        leave();
+        leave(r);
     if (r->stopping)
         return;
     r->stopping = true;
@@ -415,6 +426,8 @@ static bool launch(struct running *r, struct err *e)
     signal_handle(SIGTERM, on_stop, r);
     signal_handle(SIGINT, on_stop, r);
     signal_handle(SIGHUP, on_reload, r);
+    if (stop_asked)
+        raise(SIGTERM);
     if (r->db.cluster)
         cluster_watch(r->db.cluster, on_cluster_down, on_cluster_up, r);
     invalidation_start();
@@ -460,7 +473,7 @@ static bool start(struct running *r, struct err *e)
 static int start_failed(struct running *r, const struct err *e)
 {
     struct log_line l;
-    log_begin(&l, LOG_ERROR, "start_failed");
+    log_begin(&l, stop_asked ? LOG_INFO : LOG_ERROR, stop_asked ? "stopped" : "start_failed");
     log_err(&l, e);
     log_end(&l);
     log_close(CLOSE_MS);
@@ -469,7 +482,7 @@ static int start_failed(struct running *r, const struct err *e)
         fprintf(stderr, "        %s\n", e->detail);
     if (r->opened_db)
         database_close(&r->db, false);
-    return e->status == 2 ? 2 : 1;
+    return stop_asked ? 0 : e->status == 2 ? 2 : 1;
 }
 
 int server_main_run(struct settings *s)
@@ -478,6 +491,7 @@ int server_main_run(struct settings *s)
         .settings = s, .dir = settings_data_dir(s), .lock_fd = -1, .started_us = clock_mono_us()};
     struct err e = {0};
     log_start(s);
+    signals_early();
     if (!start(&r, &e))
         return start_failed(&r, &e);
     say_ready(&r);
