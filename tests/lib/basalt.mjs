@@ -69,6 +69,15 @@ export function command(args, { data, settings, env, input = '', cwd, ms = 60_00
   })
 }
 
+// Whether a process lives; one that ended and that nobody has waited for does not.
+export function processLives(pid) {
+  try {
+    return !/^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
 export class Server {
   #child
   #logFile
@@ -165,6 +174,7 @@ export class Server {
   // SIGTERM and its end: { code, signal }.
   async stop() {
     this.#agent?.destroy()
+    await this.forgetSql()
     if (this.alive) this.kill('SIGTERM')
     const end = await within(STOP_MS, 'stopping', this.exited)
     if (end.code === 0) running.delete(this)
@@ -179,6 +189,7 @@ export class Server {
   // SIGKILL and the end of this process; its PostgreSQL stays.
   async die() {
     this.#agent?.destroy()
+    await this.forgetSql()
     this.kill('SIGKILL')
     return within(STOP_MS, 'the kill', this.exited)
   }
