@@ -31,21 +31,28 @@ static bool refuse(struct err *e, const char *code, const char *what, const char
     return err_detail(e, "%s", reason);
 }
 
+static bool selected(struct str ours, const unsigned char **out, unsigned char *out_n,
+                     const unsigned char *in, unsigned in_n)
+{
+    for (unsigned at = 0; at < in_n && at + 1 + in[at] <= in_n; at += in[at] + 1U) {
+        if (in[at] != ours.n || memcmp(in + at + 1, ours.p, ours.n) != 0)
+            continue;
+        *out = in + at + 1;
+        *out_n = in[at];
+        return true;
+    }
+    return false;
+}
+
 /* RFC 7301 §3.2: a client that names protocols, but none of ours, is told so. */
 static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_n,
                            const unsigned char *in, unsigned in_n, void *arg)
 {
-    static const unsigned char ours[] = "\x08http/1.1";
     (void)ssl;
     (void)arg;
-    for (unsigned at = 0; at < in_n; at += in[at] + 1U) {
-        if (at + sizeof(ours) - 1 > in_n || memcmp(in + at, ours, sizeof(ours) - 1) != 0)
-            continue;
-        *out = in + at + 1;
-        *out_n = in[at];
-        return SSL_TLSEXT_ERR_OK;
-    }
-    return SSL_TLSEXT_ERR_ALERT_FATAL;
+    bool ok = selected(S("http/1.1"), out, out_n, in, in_n)
+              || selected(S("http/1.0"), out, out_n, in, in_n);
+    return ok ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 static bool load_files(SSL_CTX *ctx, const struct tls *t, struct err *e)

@@ -150,6 +150,22 @@ static void test_talk(void **state)
     tls_close(t);
 }
 
+/* What curl --http1.0 and old proxies name. */
+static void test_old_protocol(void **state)
+{
+    (void)state;
+    struct tls *t = open_a();
+    struct pair p = meet(t, TLS1_3_VERSION, "\x02h2\x08http/1.0", 12);
+    const unsigned char *chosen;
+    unsigned chosen_n;
+    assert_true(p.ok);
+    SSL_get0_alpn_selected(p.client, &chosen, &chosen_n);
+    assert_int_equal(chosen_n, 8);
+    assert_memory_equal(chosen, "http/1.0", 8);
+    part(&p);
+    tls_close(t);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
