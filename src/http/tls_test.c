@@ -222,7 +222,8 @@ static void test_reload(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_talk), cmocka_unit_test(test_refused),
-                                       cmocka_unit_test(test_reload)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_talk), cmocka_unit_test(test_old_protocol),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_reload)};
     return cmocka_run_group_tests(tests, make_files, drop_files);
 }
