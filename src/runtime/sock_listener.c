@@ -95,7 +95,8 @@ static bool address_resolve(struct str host_port, union sock_name *out, socklen_
 static bool bind_failed(struct str host_port, int error, struct err *e)
 {
     if (error == EADDRINUSE)
-        return err_set(e, 500, "address_in_use", "%.*s is in use by another program",
+        return err_set(e, 500, "address_in_use",
+                       "%.*s is in use by another program: end that one or choose another",
                        STR_ARG(host_port));
     if (error == EACCES || error == EPERM)
         return err_set(e, 500, "address_forbidden", "%.*s needs root: take a port from 1024 on",
