@@ -78,8 +78,10 @@ static void log_note(const struct req *req, const struct audit_note *note)
 
 bool audit_commit(struct pg_tx *tx, struct req *req, struct err *e)
 {
-    if (!pg_tx_commit(tx, e))
+    if (!pg_tx_commit(tx, e)) {
+        audit_forget(req); /* what they point to may be gone with the caller */
         return false;
+    }
     const struct audit_trail *trail = req->audit;
     for (unsigned i = 0; trail && i < trail->count; i++)
         log_note(req, trail->notes[i]);

@@ -60,6 +60,11 @@ struct str session_amr(struct req *req, const char *method);
 void session_queue_open(struct pg_tx *tx, struct req *req, const struct user *u, const struct token_pair *pair,
                         const char *method, struct str new_hash);
 
+/* signup.c */
+/* Who has the address that was signed up again (*found: in this audience), and an audit row if confirmed. */
+MUST_CHECK bool signup_note_repeated(struct req *req, struct str email, struct user *out, bool *found,
+                                     struct err *e);
+
 /* caller.c */
 void caller_cache_close(struct auth *a);
 

@@ -23,8 +23,8 @@ struct entry {
     size_t bytes;
     char key[37];
     struct epoch user_epoch, session_epoch;
-    struct arena memory;
     struct caller caller;
+    char text[]; /* of caller: one block, since ten thousand of them shall stay near in the cache */
 };
 
 struct caller_cache {
@@ -62,7 +62,6 @@ static void entry_release(void *owner)
     struct entry *t = owner;
     if (--t->references > 0)
         return;
-    arena_close(&t->memory);
     free(t);
 }
 
@@ -153,7 +152,33 @@ static bool json_of(const struct user *u, struct arena *a, struct caller *out, s
 
 static size_t entry_bytes(const struct user *u, struct str json)
 {
-    return sizeof(struct entry) + json.n + u->app_metadata.n + u->user_metadata.n + u->email.n + u->phone.n;
+    return sizeof(struct entry) + json.n + u->aud.n + u->role.n + u->email.n + u->phone.n
+           + u->app_metadata.n + u->user_metadata.n;
+}
+
+static struct str packed(char **at, struct str s)
+{
+    if (!s.p)
+        return s;
+    char *p = *at;
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    *at += s.n;
+    return str_of(p, s.n);
+}
+
+static void pack(struct entry *t, const struct user *u, struct str json)
+{
+    char *at = t->text;
+    t->caller = (struct caller){.user = *u, .json = packed(&at, json), .cached = t};
+    struct user *own = &t->caller.user;
+    own->password = own->head = own->tail = own->identities = own->factors = (struct str){0};
+    own->aud = packed(&at, u->aud);
+    own->role = packed(&at, u->role);
+    own->email = packed(&at, u->email);
+    own->phone = packed(&at, u->phone);
+    own->app_metadata = packed(&at, u->app_metadata);
+    own->user_metadata = packed(&at, u->user_metadata);
 }
 
 static void make_room(struct caller_cache *c, size_t max, size_t bytes)
@@ -175,28 +200,17 @@ static void keep(struct caller_cache *c, struct req *req, const struct snapshot 
         entry_drop(c, old);
     size_t bytes = entry_bytes(u, json);
     make_room(c, max, bytes);
-    struct entry *t = calloc(1, sizeof(*t));
+    struct entry *t = malloc(bytes);
     if (!t)
         return;
-    t->bytes = bytes;
+    *t = (struct entry){.references = 1,
+                        .moved_us = req->now_us,
+                        .bytes = bytes,
+                        .user_epoch = s->user,
+                        .session_epoch = s->session};
     struct str key = key_of(req->principal);
     memcpy(t->key, key.p, key.n);
-    t->references = 1;
-    t->moved_us = req->now_us;
-    t->user_epoch = s->user;
-    t->session_epoch = s->session;
-    arena_init(&t->memory, SIZE_MAX);
-    t->caller.json = arena_str(&t->memory, json);
-    t->caller.cached = t;
-    t->caller.user = *u;
-    struct user *own = &t->caller.user;
-    own->password = own->head = own->tail = own->identities = own->factors = (struct str){0};
-    own->aud = arena_str(&t->memory, u->aud);
-    own->role = arena_str(&t->memory, u->role);
-    own->email = arena_str(&t->memory, u->email);
-    own->phone = arena_str(&t->memory, u->phone);
-    own->app_metadata = arena_str(&t->memory, u->app_metadata);
-    own->user_metadata = arena_str(&t->memory, u->user_metadata);
+    pack(t, u, json);
     list_push_front(&c->by_use, &t->by_use);
     map_put(&c->by_key, str_from(t->key), t);
     c->count++;

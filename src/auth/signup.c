@@ -370,3 +370,29 @@ bool signup_run(struct req *req, const struct signup *in, struct login *out, str
     *out = l;
     return true;
 }
+
+bool signup_note_repeated(struct req *req, struct str email, struct user *out, bool *found,
+                          struct err *e)
+{
+    CLEANUP(pg_tx_end) struct pg_tx tx = {0};
+    *found = false;
+    audit_forget(req); /* of the signup that was refused */
+    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e))
+        return false;
+    pg_tx_add(&tx, &user_by_email_sql, PG_ARGS(email, auth_audience(req)));
+    if (!pg_tx_flush(&tx, e))
+        return false;
+    if (pg_row_count(pg_tx_result(&tx, 0)) == 0)
+        return true;
+    *found = true;
+    if (!user_from_row(pg_tx_result(&tx, 0), 0, req->arena, out, e))
+        return false;
+    if (user_confirmed(out))
+        audit_add(&tx, req,
+                  &(struct audit_note){.event = AUDIT_USER_REPEATED_SIGNUP,
+                                       .actor_id = uuid_str(&out->id),
+                                       .actor_kind = S("user"),
+                                       .actor_email = out->email,
+                                       .detail = S("{\"provider\":\"email\"}")});
+    return audit_commit(&tx, req, e);
+}

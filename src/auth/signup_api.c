@@ -59,19 +59,31 @@ static void put_lookalike(struct buf *b, const struct req *req, struct str email
     json_put_close(b, '}');
 }
 
+/* The row of an unconfirmed user is shown again, but not what an administrator wrote into an invitation. */
+static void put_unconfirmed(struct buf *b, const struct req *req, struct user *known)
+{
+    struct str invited;
+    if (json_get(known->head, "invited_at", JSON_STR, &invited, req->arena)) {
+        known->user_metadata = S("{}");
+        known->identities = S("[]");
+    }
+    user_put_json(b, known);
+}
+
 static bool repeated(struct req *req, struct resp *resp, struct str email, struct str data, struct err *e)
 {
     if (auth_config_of(req)->autoconfirm)
         return err_set(e, 422, "user_already_exists", "User already registered");
     err_clear(e);
     struct user known;
-    if (!user_load_by_email(req, email, &known, e))
+    bool found;
+    if (!signup_note_repeated(req, email, &known, &found, e))
         return false;
     struct buf *b = resp_json(resp, 200);
-    if (user_confirmed(&known))
-        put_lookalike(b, req, email, data);
+    if (found && !user_confirmed(&known))
+        put_unconfirmed(b, req, &known);
     else
-        user_put_json(b, &known);
+        put_lookalike(b, req, email, data);
     return resp_done(resp, e);
 }
 

@@ -123,12 +123,14 @@ bool user_admin_delete(struct req *req, struct str id, bool soft, const char *ac
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
     if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e))
         return false;
-    if (soft)
+    if (soft) {
         pg_tx_add(&tx, &user_soft_delete_sql,
                   PG_ARGS(id, obfuscated(req, id, u.email, SIZE_MAX),
                           obfuscated(req, id, u.phone, PHONE_DIGITS_MAX)));
-    else
+        pg_tx_add(&tx, &session_delete_all_sql, PG_ARGS(id));
+    } else {
         pg_tx_add(&tx, &user_delete_sql, PG_ARGS(id));
+    }
     note(&tx, req, AUDIT_USER_DELETED, id, actor_kind);
     if (!pg_tx_flush(&tx, e))
         return delete_failed(e);

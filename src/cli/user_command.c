@@ -4,6 +4,7 @@
  * identity and profile in the same transaction as over HTTP, and running servers hear of changes.
  */
 #include <stdio.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "app/server_main.h"
@@ -12,6 +13,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/utf8.h"
 #include "cli/command.h"
 #include "cli/connect.h"
 #include "pg/pg_tx.h"
@@ -19,7 +21,7 @@
 #include "runtime/loop.h"
 
 enum {
-    PASSWORD_LINE_MAX = 1024,
+    PASSWORD_LINE_MAX = 4096, /* bytes, as over HTTP */
     ROLE_JSON_MAX = 4096,
     LIST_MAX = 1000,
     ARENA_BUDGET = 64 * 1024 * 1024,
@@ -53,18 +55,61 @@ static struct str flag_value(const struct job *j, const char *flag)
     return (struct str){0};
 }
 
+/* The terminal shows what is typed, or not; was is what it was before. */
+static void echo_set(bool on, struct termios *was)
+{
+    struct termios quiet;
+    if (on) {
+        tcsetattr(STDIN_FILENO, TCSANOW, was);
+        fputc('\n', stderr);
+    } else if (tcgetattr(STDIN_FILENO, was) == 0) {
+        quiet = *was;
+        quiet.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(STDIN_FILENO, TCSANOW, &quiet);
+        fprintf(stderr, "Password: ");
+    }
+}
+
+/* Byte by byte, so that no stdio buffer keeps it: what fits, and how long the line really is. */
+static size_t line_read(char line[PASSWORD_LINE_MAX])
+{
+    size_t n = 0;
+    char c;
+    while (read(STDIN_FILENO, &c, 1) == 1 && c != '\n') {
+        if (n < PASSWORD_LINE_MAX)
+            line[n] = c;
+        n++;
+    }
+    return n > 0 && n <= PASSWORD_LINE_MAX && line[n - 1] == '\r' ? n - 1 : n;
+}
+
+static bool password_form(const char *line, size_t n, struct err *e)
+{
+    if (n == 0)
+        return err_set(e, 2, "password_missing", "the password is empty: it is read from standard input");
+    if (n > PASSWORD_LINE_MAX)
+        return err_set(e, 2, "password_form", "the password is longer than %d bytes", PASSWORD_LINE_MAX);
+    if (memchr(line, '\0', n) || !utf8_valid(str_of(line, n)))
+        return err_set(e, 2, "password_form", "the password is not UTF-8 text, so that no client could send it");
+    return true;
+}
+
 /* One line of standard input; asked for when that is a terminal. */
 static bool password_read(struct job *j, struct str *out)
 {
     char line[PASSWORD_LINE_MAX];
-    if (isatty(STDIN_FILENO))
-        fprintf(stderr, "Password: ");
-    if (!fgets(line, sizeof(line), stdin))
-        return err_set(&j->e, 2, "password_missing", "no password came on standard input");
-    size_t n = strcspn(line, "\r\n");
-    *out = arena_str(j->req->arena, str_of(line, n));
+    struct termios was;
+    bool asks = isatty(STDIN_FILENO);
+    if (asks)
+        echo_set(false, &was);
+    size_t n = line_read(line);
+    if (asks)
+        echo_set(true, &was);
+    bool ok = password_form(line, n, &j->e);
+    if (ok)
+        *out = arena_str(j->req->arena, str_of(line, n));
     secret_wipe_bytes(line, sizeof(line));
-    return n > 0 || err_set(&j->e, 2, "password_missing", "the password is empty");
+    return ok;
 }
 
 static bool find(struct job *j, struct user *out)
@@ -157,12 +202,12 @@ static bool delete (struct job *j)
 
 struct verb {
     const char *name;
-    int least, most; /* words, the verb included */
+    int least, most; /* words, the verb included and flags not */
     bool (*run)(struct job *);
 };
 
 static const struct verb verbs[] = {
-    {"create", 2, 5, create}, {"confirm", 2, 2, confirm}, {"password", 2, 2, password},
+    {"create", 2, 2, create}, {"confirm", 2, 2, confirm}, {"password", 2, 2, password},
     {"list", 1, 2, list},     {"delete", 2, 2, delete},
 };
 
@@ -203,6 +248,7 @@ static bool job_on_loop(struct settings *s, struct job *j, struct services *serv
         loop_run_all();
         pg_pool_close_all(CLOSE_MS);
     }
+    arena_wipe(&arena); /* passwords */
     arena_close(&arena);
     return open && j->ok;
 }
@@ -226,12 +272,22 @@ static bool job_run(struct settings *s, struct job *j)
     return ok;
 }
 
+/* The command's own flags stand behind its words (cli/main.c). */
+static int words(const char **args, int n)
+{
+    int i = 0;
+    while (i < n && strncmp(args[i], "--", 2) != 0)
+        i++;
+    return i;
+}
+
 int user_command(struct settings *s, const char **args, int n)
 {
     for (size_t i = 0; n > 0 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (strcmp(args[0], verbs[i].name) != 0)
             continue;
-        if (n < verbs[i].least || n > verbs[i].most)
+        int given = words(args, n);
+        if (given < verbs[i].least || given > verbs[i].most || (given < n && verbs[i].run != create))
             return command_misused("user",
                                    "an e-mail address is missing, or there are too many words");
         struct job j = {.args = args, .n = n, .run = verbs[i].run};

@@ -1,8 +1,8 @@
 -- user_soft_delete(id uuid, email text?, phone text?) -> (id uuid)
 -- Address and number make way for hashes of themselves: they can be registered again, and the row stays.
-with gone_sessions as (
-    delete from auth.sessions where user_id = $1
-), gone_factors as (
+-- Sessions are the next statement's to delete: a login that held the row while this one waited for it
+-- has made one that is not in this statement's snapshot.
+with gone_factors as (
     delete from auth.mfa_factors where user_id = $1
 ), gone_passkeys as (
     delete from auth.webauthn_credentials where user_id = $1
