@@ -31,7 +31,7 @@ enum {
     LOOK_MS = 2,      /* how often a starting postmaster is looked at */
     READY_MS = 60000, /* crash recovery included */
     ANSWER_S = 2,     /* a server that is taken over; libpq knows nothing shorter */
-    RESTART_STOP_MS = 10000,
+    RESTART_STOP_MS = 5000, /* then SIGQUIT, which costs a crash recovery and no data */
     LEFTOVER_MS = 5000,
     BACKOFF_MIN_MS = 100,
     BACKOFF_MAX_MS = 5000,
@@ -321,14 +321,29 @@ static bool same_arguments(const struct cluster *c, pid_t pid)
 }
 
 /* Asks without logging in, so that it needs no password and works with no connection free. */
-static bool answers(const struct cluster *c)
+static PGPing ping(const struct cluster *c)
 {
     char port[16], timeout[16];
     snprintf(port, sizeof port, "%d", c->port);
     snprintf(timeout, sizeof timeout, "%d", ANSWER_S);
     const char *names[] = {"host", "port", "dbname", "user", "connect_timeout", NULL};
     const char *values[] = {c->dir.sock, port, "postgres", "supabase_admin", timeout, NULL};
-    return PQpingParams(names, values, 0) == PQPING_OK;
+    return PQpingParams(names, values, 0);
+}
+
+/*
+ * One of its backends may have crashed just now: then its file says ready while it recovers, and a
+ * fast shutdown in that moment hangs (seen with 15.20). So it is waited for.
+ */
+static bool wait_answer(struct cluster *c)
+{
+    int64_t end = clock_mono_us() + READY_MS * CLOCK_MS;
+    PGPing answer;
+    pid_t pid;
+    while ((answer = ping(c)) == PQPING_REJECT && clock_mono_us() < end && nap(c, LOOK_MS))
+        if (cluster_proc_look(c->dir.pg, &pid) == CLUSTER_PROC_STOPPING || pid != c->pid)
+            return false;
+    return answer == PQPING_OK;
 }
 
 /* A postmaster that our SIGKILL left running, when it is exactly what would be started now. */
@@ -349,7 +364,8 @@ static bool take_over(struct cluster *c)
         return false;
     c->pid = pid;
     c->started_us = clock_mono_us();
-    if (wait_ready(c, 0, &ignored) && answers(c))
+    cluster_proc_wake(c->dir.pg);
+    if (wait_ready(c, 0, &ignored) && wait_answer(c))
         return true;
     c->pid = 0;
     return false;

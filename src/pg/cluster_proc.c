@@ -132,16 +132,31 @@ bool cluster_proc_arguments(pid_t pid, struct buf *out)
 
 /* ---- ending ---- */
 
+/* Room for one scan, in *room. */
+static pid_t *pids_in(struct buf *room)
+{
+    buf_init(room, PIDS_MAX * sizeof(pid_t));
+    BUG(!buf_reserve(room, PIDS_MAX * sizeof(pid_t)));
+    return (pid_t *)(void *)room->p;
+}
+
+void cluster_proc_wake(const char *pg)
+{
+    CLEANUP(buf_free) struct buf room;
+    pid_t *pids = pids_in(&room);
+    struct stat folder;
+    size_t n = stat(pg, &folder) == 0 ? list(&folder, pids) : 0;
+    for (size_t i = 0; i < n; i++)
+        signal_checked(&folder, pids[i], SIGCONT);
+}
+
 bool cluster_proc_end_all(const char *pg, int timeout_ms, struct err *e)
 {
+    CLEANUP(buf_free) struct buf room;
+    pid_t *pids = pids_in(&room);
     struct stat folder;
     if (stat(pg, &folder) != 0)
         return true; /* nobody works in what is not there */
-    CLEANUP(buf_free) struct buf room;
-    buf_init(&room, PIDS_MAX * sizeof(pid_t));
-    if (!buf_reserve(&room, PIDS_MAX * sizeof(pid_t)))
-        return err_set(e, 500, "cluster_busy", "out of memory");
-    pid_t *pids = (pid_t *)(void *)room.p;
     int64_t end = clock_mono_us() + timeout_ms * CLOCK_MS;
     for (size_t n; (n = list(&folder, pids)) > 0;) {
         for (size_t i = 0; i < n; i++)
@@ -164,7 +179,7 @@ bool cluster_proc_stop(const char *pg, int timeout_ms, bool *was_running, struct
     int exit_code;
     *was_running = cluster_proc_look(pg, &pid) != CLUSTER_PROC_NONE;
     if (*was_running && cluster_proc_signal(pg, pid, SIGINT)) {
-        cluster_proc_signal(pg, pid, SIGCONT); /* one that was stopped would not hear */
+        cluster_proc_wake(pg);
         if (!process_wait(pid, timeout_ms, &exit_code)) {
             cluster_proc_signal(pg, pid, SIGQUIT);
             process_wait(pid, QUIT_MS, &exit_code);

@@ -26,6 +26,8 @@ enum cluster_proc_state cluster_proc_look(const char *pg, pid_t *pid);
 bool cluster_proc_arguments(pid_t pid, struct buf *out);
 /* Signals a process of that folder; false when it is not (any more) one of its. */
 bool cluster_proc_signal(const char *pg, pid_t pid, int signo);
+/* SIGCONT to all of them: one that was stopped answers nobody and does not end when asked to. */
+void cluster_proc_wake(const char *pg);
 /*
  * SIGKILL to every process of the folder, and waits until they are gone: for what a killed
  * postmaster left, where crash recovery follows in any case and nothing is gained by asking.
