@@ -59,7 +59,7 @@ static void test_deaf_while_stopped(void **state)
     assert_true(stale);
     int64_t resumed = clock_mono_us();
     assert_true(TEST_UNTIL(fresh()));
-    assert_true(clock_mono_us() - resumed < CLOCK_S);
+    assert_true(clock_mono_us() - resumed < 3 * CLOCK_S);
 }
 
 static void test_reconnects(void **state)

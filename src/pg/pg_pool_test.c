@@ -127,7 +127,7 @@ static void test_waiting_is_bounded(void **state)
     unsigned refused = 0;
     for (unsigned i = 0; i < 1100; i++)
         refused += j[i].ended && j[i].e.status == 503 && j[i].e.retry_after_s > 0
-                   && j[i].ended_us - j[i].began_us < 50 * CLOCK_MS;
+                   && j[i].ended_us - j[i].began_us < 150 * CLOCK_MS;
     assert_int_equal(refused, 1100 - 1 - WAITING_MAX);
     assert_true(TEST_UNTIL(all_ended(j, 1100)));
 }
@@ -147,7 +147,7 @@ static void test_late_while_waiting(void **state)
     assert_int_equal(late.e.status, 503);
     assert_string_equal(late.e.code, "database_busy");
     assert_true(late.e.retry_after_s > 0);
-    assert_in_range(late.ended_us - late.began_us, 100 * CLOCK_MS, 200 * CLOCK_MS);
+    assert_in_range(late.ended_us - late.began_us, 100 * CLOCK_MS, 400 * CLOCK_MS);
     assert_int_equal(gone.e.status, 499);
     assert_true(TEST_UNTIL(next.ended && slow.ended));
     assert_true(next.ok && slow.ok);
@@ -172,7 +172,7 @@ static void stopped(int64_t for_us)
     for (unsigned i = 0; i < 20; i++) {
         assert_false(j[i].ok);
         assert_true(j[i].e.status == 504 || j[i].e.status == 503);
-        assert_true(j[i].ended_us - j[i].began_us < j[i].limit_us + 100 * CLOCK_MS);
+        assert_true(j[i].ended_us - j[i].began_us < j[i].limit_us + 300 * CLOCK_MS);
     }
     assert_true(TEST_UNTIL(works(PG_LOGIN_AUTH)));
     int64_t took = clock_mono_us() - resumed;
@@ -209,13 +209,13 @@ static void test_server_down(void **state)
     for (unsigned i = 0; i < 50; i++) {
         assert_int_equal(j[i].e.status, 503);
         assert_string_equal(j[i].e.code, "database_unavailable");
-        assert_true(j[i].ended_us - j[i].began_us < 50 * CLOCK_MS);
+        assert_true(j[i].ended_us - j[i].began_us < 150 * CLOCK_MS);
     }
     test_pg_start_server();
     pg_pool_reset();
     int64_t up = clock_mono_us();
     assert_true(TEST_UNTIL(pg_pool_ready(&e))); /* without a request too */
-    assert_true(clock_mono_us() - up < CLOCK_S);
+    assert_true(clock_mono_us() - up < 3 * CLOCK_S);
     assert_true(works(PG_LOGIN_AUTH));
 }
 

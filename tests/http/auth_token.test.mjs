@@ -74,9 +74,9 @@ describe('grant_type=password', () => {
       known.push(await hashMs(user.email))
       unknown.push(await hashMs(email()))
     }
-    const median = (list) => list.sort((a, b) => a - b)[3]
-    const ratio = median(unknown) / median(known)
-    assert.ok(ratio > 0.4 && ratio < 2.5, `unknown ${median(unknown)} ms, known ${median(known)} ms`)
+    // the least of each: what a busy machine adds is no cost of the address
+    const [least, of] = [Math.min(...unknown), Math.min(...known)]
+    assert.ok(least > 0.4 * of && least < 2.5 * of, `unknown ${unknown} ms, known ${known} ms`)
   })
 
   test('a banned user is 400, but only with the right password', async () => {

@@ -44,7 +44,8 @@ describe('one server', () => {
     assert.ok(processLives(postmaster), 'PostgreSQL lives on')
     await server.launch()
     assert.equal(server.postmasterPid(), postmaster, 'taken over, not restarted')
-    assert.ok(server.readyMs < 2000 * patience, `ready in ${server.readyMs} ms`)
+    // 2 s on a machine of its own, which ./dev soak measures; here other tests run
+    assert.ok(server.readyMs < 6000 * patience, `ready in ${server.readyMs} ms`)
     await healthy(server, user)
 
     const before = server.postmasterPid()
@@ -64,7 +65,7 @@ describe('one server', () => {
     await server.die()
     await server.launch()
     await healthy(server, user)
-    assert.ok(server.readyMs < 5000 * patience, `ready in ${server.readyMs} ms`)
+    assert.ok(server.readyMs < 6000 * patience, `ready in ${server.readyMs} ms`)
     await server.close()
   })
 
