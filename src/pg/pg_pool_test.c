@@ -122,7 +122,7 @@ static void test_waiting_is_bounded(void **state)
     (void)state;
     static struct job j[1100];
     for (unsigned i = 0; i < 1100; i++)
-        start_job(&j[i], PG_LOGIN_AUTH, i ? NULL : "0.3", 5 * CLOCK_S);
+        start_job(&j[i], PG_LOGIN_AUTH, i ? NULL : "1", 10 * CLOCK_S);
     assert_true(TEST_UNTIL(j[1099].fiber));
     unsigned refused = 0;
     for (unsigned i = 0; i < 1100; i++)

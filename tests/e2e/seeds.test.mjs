@@ -211,7 +211,7 @@ describe('app routes', () => {
       assert.equal(next.json.user.id, made.json.user_id)
       const out = await post('/logout', undefined, token)
       assert.equal(out.status, 200, out.text)
-      assert.equal((await server.app('GET', `${prefix}/me`, { token })).status, 403)
+      assert.equal((await server.app('GET', `${prefix}/me`, { token })).status, 401)
       // the other session, from register, lives on
       assert.equal((await server.app('GET', `${prefix}/me`,
         { token: made.json.access_token })).status, 200)
@@ -290,7 +290,7 @@ describe('app routes', () => {
 
   test('a token that is missing, false or spent', async () => {
     assert.equal((await server.app('GET', '/auth/me')).status, 401)
-    assert.equal((await server.app('GET', '/auth/me', { token: 'x.y.z' })).status, 403)
+    assert.equal((await server.app('GET', '/auth/me', { token: 'x.y.z' })).status, 401)
     for (const refresh_token of ['abcdefghijkl', '', 'UPPERCASE123', 'x'.repeat(100)]) {
       const answer = await server.app('POST', '/auth/refresh', { json: { refresh_token } })
       assert.equal(answer.status, 401, refresh_token)
