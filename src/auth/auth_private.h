@@ -36,9 +36,17 @@ void auth_count(const char *event);
 MUST_CHECK bool hasher_open(unsigned threads, struct offload_pool **out, struct err *e);
 void hasher_close(struct offload_pool *p);
 MUST_CHECK bool hasher_make(struct req *req, struct str password, struct str *out, struct err *e);
-/* stored empty: equal work, *ok false. *stale: right, but to be hashed anew. */
-MUST_CHECK bool hasher_check(struct req *req, struct str password, struct str stored, bool *ok, bool *stale,
-                             struct err *e);
+/*
+ * Before anything else that a login costs: the excess of a storm is refused at once, and does not
+ * read its users first, at everybody's expense. For CLEANUP: offload_place_drop.
+ */
+MUST_CHECK bool hasher_place(struct req *req, struct offload_place *out, struct err *e);
+/*
+ * At the place, or queued anew when it is used up. stored empty: equal work, *ok false. *stale: right,
+ * but to be hashed anew.
+ */
+MUST_CHECK bool hasher_check(struct req *req, struct offload_place *place, struct str password,
+                             struct str stored, bool *ok, bool *stale, struct err *e);
 
 /* user.c */
 enum { USER_COLUMNS = 19 };

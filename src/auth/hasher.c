@@ -22,7 +22,8 @@ struct hash_job {
 /* A stored hash that nothing here can check costs what any other does, and no password fits it. */
 static bool hash_job_verify(struct hash_job *h, struct str password)
 {
-    if (password_verify(password, str_from(h->stored), &password_default, &h->ok, &h->stale, &h->err))
+    if (password_verify(password, str_from(h->stored), &password_default, &h->ok, &h->stale,
+                        &h->err))
         return true;
     h->unknown_form = strcmp(h->err.code, "password_hash_unknown") == 0;
     return h->unknown_form
@@ -70,16 +71,27 @@ void hasher_close(struct offload_pool *p)
     offload_close(p, 1000);
 }
 
-static bool hash_job_wait(struct req *req, struct hash_job *h, struct err *e)
+static bool refused(struct err *e)
+{
+    if (e->status != 429)
+        return false;
+    metrics_add(METRIC_hash_refused, 0, 1);
+    e->code = "over_request_rate_limit"; /* the one 429 of such a request that clients know */
+    return false;
+}
+
+bool hasher_place(struct req *req, struct offload_place *out, struct err *e)
+{
+    return offload_place_take(auth_of(req)->hasher, out, e) || refused(e);
+}
+
+static bool hash_job_wait(struct req *req, struct offload_place *place, struct hash_job *h,
+                          struct err *e)
 {
     int64_t from = clock_mono_us();
-    bool ran = offload_run(auth_of(req)->hasher, &h->job, e);
+    bool ran = offload_run_at(auth_of(req)->hasher, place, &h->job, e);
     req->hash_us += clock_mono_us() - from;
-    if (!ran && e->status == 429) {
-        metrics_add(METRIC_hash_refused, 0, 1);
-        e->code = "over_request_rate_limit"; /* the one 429 of such a request that clients know */
-    }
-    return ran;
+    return ran || refused(e);
 }
 
 static struct hash_job *hash_job_new(struct str password, bool verify)
@@ -96,7 +108,7 @@ static struct hash_job *hash_job_new(struct str password, bool verify)
 bool hasher_make(struct req *req, struct str password, struct str *out, struct err *e)
 {
     struct hash_job *h = hash_job_new(password, false);
-    if (!hash_job_wait(req, h, e))
+    if (!hash_job_wait(req, &(struct offload_place){0}, h, e))
         return false;
     bool ok = h->ran;
     if (ok)
@@ -107,14 +119,14 @@ bool hasher_make(struct req *req, struct str password, struct str *out, struct e
     return ok;
 }
 
-bool hasher_check(struct req *req, struct str password, struct str stored, bool *ok, bool *stale,
-                  struct err *e)
+bool hasher_check(struct req *req, struct offload_place *place, struct str password,
+                  struct str stored, bool *ok, bool *stale, struct err *e)
 {
     struct hash_job *h = hash_job_new(password, true);
     if (stored.n < PASSWORD_HASH_MAX && stored.n)
         memcpy(h->stored, stored.p, stored.n);
     h->unknown_form = stored.n >= PASSWORD_HASH_MAX;
-    if (!hash_job_wait(req, h, e))
+    if (!hash_job_wait(req, place, h, e))
         return false;
     bool ran = h->ran;
     if (ran) {
@@ -124,9 +136,10 @@ bool hasher_check(struct req *req, struct str password, struct str stored, bool 
         *e = h->err;
     }
     if (ran && h->unknown_form)
-        log_say(LOG_WARN, "password_hash_unknown",
-                "a stored password hash has a form that cannot be checked: its user has to set a new password (request %s)",
-                req->id);
+        log_say(
+            LOG_WARN, "password_hash_unknown",
+            "a stored password hash has a form that cannot be checked: its user has to set a new password (request %s)",
+            req->id);
     hash_job_drop(&h->job);
     return ran;
 }

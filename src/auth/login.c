@@ -23,8 +23,8 @@ static bool may_log_in(const struct req *req, const struct user *u, struct err *
 }
 
 /* Unknown users, users without a password and deleted ones cost the same hash as a wrong password. */
-static bool attempt_check(struct req *req, struct str email, struct str password,
-                          struct attempt *out, struct err *e)
+static bool attempt_check(struct req *req, struct offload_place *place, struct str email,
+                          struct str password, struct attempt *out, struct err *e)
 {
     struct user u = {0};
     bool known = user_load_by_email(req, email, &u, e);
@@ -32,7 +32,7 @@ static bool attempt_check(struct req *req, struct str email, struct str password
         return false;
     err_clear(e);
     bool right = false, stale = false;
-    if (!hasher_check(req, password, u.deleted_us ? S("") : u.password, &right, &stale, e))
+    if (!hasher_check(req, place, password, u.deleted_us ? S("") : u.password, &right, &stale, e))
         return false;
     if (!known || !right)
         return refused(e);
@@ -87,8 +87,11 @@ bool login_password(struct req *req, struct str email, struct str password, bool
 {
     struct attempt at = {0};
     struct login l = {0};
+    CLEANUP(offload_place_drop) struct offload_place place = {0};
+    if (!hasher_place(req, &place, e))
+        return false;
     for (int tries = 0; tries < 2; tries++) {
-        if (!attempt_check(req, email, password, &at, e))
+        if (!attempt_check(req, &place, email, password, &at, e))
             return false;
         if (attempt_write(req, &at, want_profile, &l, e)) {
             auth_count("login_ok");

@@ -32,6 +32,7 @@ struct offload_pool {
     pthread_cond_t finished; /* a job ended while closing */
     struct offload_job *head, **tail;
     unsigned queued, busy, started;
+    unsigned placed; /* places taken, their jobs still to come */
     uint64_t done, refused;
     int64_t mean_us; /* 0: unknown yet */
     bool closing;
@@ -148,22 +149,30 @@ static void *thread_main(void *arg)
 /* Expected microseconds until a job queued now would begin; 0 when a thread is free. */
 static int64_t queue_wait_us(const struct offload_pool *p)
 {
-    if (p->busy + p->queued < p->config.threads)
+    if (p->busy + p->queued + p->placed < p->config.threads)
         return 0;
-    return (int64_t)(p->queued + 1) * p->mean_us / p->config.threads;
+    return (int64_t)(p->queued + p->placed + 1) * p->mean_us / p->config.threads;
+}
+
+/* Under the lock. *wait_us is what a job queued now would wait. */
+static bool queue_has_room(const struct offload_pool *p, int64_t *wait_us)
+{
+    *wait_us = queue_wait_us(p);
+    /* jobs that free threads are about to take do not wait, so they do not fill the queue */
+    bool full = p->busy + p->queued + p->placed >= p->config.threads + p->config.queue_max;
+    bool long_wait = p->config.max_wait_us > 0 && *wait_us > p->config.max_wait_us;
+    return !full && !long_wait && !p->closing;
 }
 
 /* Refuses without waiting for anything but the lock. *wait_us is set when it refuses. */
-static bool queue_push(struct offload_pool *p, struct offload_job *job, int64_t *wait_us)
+static bool queue_push(struct offload_pool *p, bool placed, struct offload_job *job,
+                       int64_t *wait_us)
 {
     job->next = NULL;
     job->queued_us = clock_mono_us();
     pthread_mutex_lock(&p->lock);
-    *wait_us = queue_wait_us(p);
-    /* jobs that free threads are about to take do not wait, so they do not fill the queue */
-    bool full = p->busy + p->queued >= p->config.threads + p->config.queue_max;
-    bool long_wait = p->config.max_wait_us > 0 && *wait_us > p->config.max_wait_us;
-    bool ok = !full && !long_wait && !p->closing;
+    p->placed -= placed;
+    bool ok = queue_has_room(p, wait_us) || (placed && !p->closing);
     if (ok) {
         *p->tail = job;
         p->tail = &job->next;
@@ -196,22 +205,60 @@ static bool queue_remove(struct offload_pool *p, struct offload_job *job)
     return found;
 }
 
-static bool job_refused(struct offload_job *job, int64_t wait_us, struct err *e)
+static bool refused(int64_t wait_us, struct err *e)
 {
-    job->drop(job);
     err_set(e, 429, "over_capacity", "too many requests at the moment, try again shortly");
     e->retry_after_s = (int)(wait_us / CLOCK_S) + 1;
     return false;
 }
 
+static bool job_refused(struct offload_job *job, int64_t wait_us, struct err *e)
+{
+    job->drop(job);
+    return refused(wait_us, e);
+}
+
+bool offload_place_take(struct offload_pool *p, struct offload_place *out, struct err *e)
+{
+    int64_t wait_us;
+    pthread_mutex_lock(&p->lock);
+    bool ok = queue_has_room(p, &wait_us);
+    p->placed += ok;
+    p->refused += !ok;
+    pthread_mutex_unlock(&p->lock);
+    if (!ok)
+        return refused(wait_us, e);
+    out->pool = p;
+    return true;
+}
+
+void offload_place_drop(struct offload_place *place)
+{
+    struct offload_pool *p = place->pool;
+    place->pool = NULL;
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->placed--;
+    pthread_mutex_unlock(&p->lock);
+}
+
 bool offload_run(struct offload_pool *p, struct offload_job *job, struct err *e)
 {
+    return offload_run_at(p, &(struct offload_place){0}, job, e);
+}
+
+bool offload_run_at(struct offload_pool *p, struct offload_place *place, struct offload_job *job,
+                    struct err *e)
+{
     job->waiter = fiber_current();
-    BUG(!job->waiter);
+    BUG(!job->waiter || (place->pool && place->pool != p));
     job->home = loop_current();
     job->state = JOB_WAITING;
     int64_t wait_us;
-    if (!queue_push(p, job, &wait_us))
+    bool placed = place->pool != NULL;
+    place->pool = NULL;
+    if (!queue_push(p, placed, job, &wait_us))
         return job_refused(job, wait_us, e);
     while (job->state == JOB_WAITING) {
         enum fiber_result r = fiber_park(FIBER_NEVER);
@@ -231,7 +278,7 @@ bool offload_detach(struct offload_pool *p, struct offload_job *job)
     int64_t wait_us;
     job->waiter = NULL;
     job->home = NULL;
-    return queue_push(p, job, &wait_us);
+    return queue_push(p, false, job, &wait_us);
 }
 
 struct offload_stats offload_stats(struct offload_pool *p)

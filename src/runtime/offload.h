@@ -54,6 +54,19 @@ struct offload_job {
  */
 MUST_CHECK bool offload_run(struct offload_pool *p, struct offload_job *job, struct err *e);
 /*
+ * A place in the queue, taken before other work that has to come first: who would be refused after
+ * it is refused at once (429 as above) and costs nothing. offload_run_at uses the place up, or queues
+ * as offload_run when it holds none. For CLEANUP: offload_place_drop.
+ */
+struct offload_place {
+    struct offload_pool *pool;
+};
+MUST_CHECK bool offload_place_take(struct offload_pool *p, struct offload_place *out,
+                                   struct err *e);
+void offload_place_drop(struct offload_place *place);
+MUST_CHECK bool offload_run_at(struct offload_pool *p, struct offload_place *place,
+                               struct offload_job *job, struct err *e);
+/*
  * From any thread, nobody waits: run() and drop() are both called on the pool's thread. False when
  * full: the block is then still the caller's.
  */

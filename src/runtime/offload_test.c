@@ -263,6 +263,44 @@ static void full(void **state)
     run(full_main, (struct offload_config){.threads = 2, .queue_max = 2});
 }
 
+/* ---- places ---------------------------------------------------------------------------------- */
+
+static void place_main(void *arg)
+{
+    (void)arg;
+    struct err e = {0};
+    struct offload_place first = {0}, second = {0}, none = {0};
+    assert_true(offload_place_take(pool, &first, &e));
+    assert_true(offload_place_take(pool, &second, &e));
+    assert_false(offload_place_take(pool, &none, &e)); /* a thread and a queue of one */
+    assert_int_equal(e.status, 429);
+    assert_null(none.pool);
+    refused_now();
+
+    struct job *j = job_new(3, false); /* whoever has a place is not refused */
+    assert_true(offload_run_at(pool, &first, &j->base, &e));
+    assert_int_equal(j->out, 6);
+    assert_null(first.pool);
+    j->out = 0;
+    assert_true(offload_run_at(pool, &first, &j->base, &e)); /* used up: there is room again */
+    free(j);
+    offload_place_drop(&first); /* holds none */
+    offload_place_drop(&second);
+    offload_place_drop(&second);
+    assert_true(offload_place_take(pool, &first, &e) && offload_place_take(pool, &second, &e));
+    assert_false(offload_place_take(pool, &none, &e));
+    offload_place_drop(&first);
+    offload_place_drop(&second);
+    assert_int_equal(offload_stats(pool).refused, 3);
+    loop_stop_all();
+}
+
+static void places(void **state)
+{
+    (void)state;
+    run(place_main, (struct offload_config){.threads = 1, .queue_max = 1});
+}
+
 /* ---- too long a wait, by the mean; never when a thread is free ------------------------------- */
 
 static void use_slow(void *arg)
@@ -454,9 +492,9 @@ static void races(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(results),   cmocka_unit_test(late),     cmocka_unit_test(full),
-        cmocka_unit_test(long_wait), cmocka_unit_test(detached), cmocka_unit_test(closes),
-        cmocka_unit_test(orphans),   cmocka_unit_test(races),
+        cmocka_unit_test(results), cmocka_unit_test(late),      cmocka_unit_test(full),
+        cmocka_unit_test(places),  cmocka_unit_test(long_wait), cmocka_unit_test(detached),
+        cmocka_unit_test(closes),  cmocka_unit_test(orphans),   cmocka_unit_test(races),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
