@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/secret.h"
 #include "http/answer.h"
 #include "http/intake.h"
 #include "runtime/loop.h"
@@ -73,6 +74,7 @@ struct str conn_pending(const struct conn *c)
 
 void conn_consume(struct conn *c, size_t n)
 {
+    secret_wipe_bytes(c->in.p + c->pos, n); /* heads carry tokens; whoever needed them has a copy */
     c->pos += n;
     if (c->pos < c->in.n)
         return;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/secret.h"
 #include "runtime/loop_impl.h"
 #include "runtime/sock_impl.h"
 
@@ -78,8 +79,10 @@ static ssize_t sock_read_once(struct sock *s, size_t room, size_t *asked)
         return r;
     size_t kept = smaller((size_t)r, own);
     in->n += kept;
-    if ((size_t)r > kept)
+    if ((size_t)r > kept) {
         buf_add(in, scratch, (size_t)r - kept);
+        secret_wipe_bytes(scratch, (size_t)r - kept); /* it stays for as long as the loop does */
+    }
     return r;
 }
 
