@@ -117,9 +117,11 @@ export class Server {
     this.pid = child.pid
     this.#agent = new http.Agent({ keepAlive: true })
     running.add(this)
-    this.exited = new Promise((resolve) => child.on('exit', (code, signal) => {
-      resolve({ code, signal })
-    }))
+    this.exited = new Promise((resolve, reject) => {
+      child.on('exit', (code, signal) => resolve({ code, signal }))
+      child.on('error', reject)
+    })
+    this.exited.catch(() => running.delete(this)) // it never began
     this.stdout = ''
     const ready = new Promise((resolve, reject) => {
       child.on('error', reject)
