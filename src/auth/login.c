@@ -40,7 +40,12 @@ static bool attempt_check(struct req *req, struct offload_place *place, struct s
         return false;
     out->user = u;
     out->new_hash = (struct str){0};
-    return !stale || hasher_make(req, password, &out->new_hash, e);
+    if (!stale || hasher_make(req, password, &out->new_hash, e))
+        return true;
+    if (e->status != 429)
+        return false;
+    err_clear(e); /* no room now: the right password is enough, it is hashed anew another time */
+    return true;
 }
 
 static bool profile_in_place(struct req *req, const struct pg_result *r, struct str *out,
