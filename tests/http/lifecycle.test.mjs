@@ -362,17 +362,6 @@ describe('settings', () => {
     await server.close()
   })
 
-  test('as root: a folder that the server\'s user cannot reach is refused, naming the mend',
-    { skip: process.getuid() !== 0 && 'only root has this problem' }, async () => {
-      const home = scratch()
-      const data = path.join(home, 'mine')
-      fs.mkdirSync(data, { mode: 0o700 })
-      fs.writeFileSync(path.join(data, 'something'), '')
-      const refused = await refusedStart({ home, data })
-      assert.equal(refused.code, 1)
-      assert.match(refused.said, /cannot be reached by user .*--data, or chown/)
-    })
-
   test('as root: server and cluster run as the unprivileged user',
     { skip: process.getuid() !== 0 && 'only root changes users' }, async () => {
       const server = await start()
