@@ -26,8 +26,9 @@ static const struct str transport_security =
 static unsigned status_label[STATUS_MAX];
 static unsigned surface_label[SURFACE_COUNT];
 static struct {
-    unsigned read, route, key, token, handler, database, hash;
+    unsigned read, route, key, token, handler, database, hash, write;
 } stage;
+static unsigned denied_key, denied_token, denied_access, deadline_over;
 
 static void prepare_statuses(void)
 {
@@ -57,6 +58,11 @@ void pipeline_prepare(void)
     stage.handler = metrics_label(METRIC_http_stage, S("handler"));
     stage.database = metrics_label(METRIC_http_stage, S("database"));
     stage.hash = metrics_label(METRIC_http_stage, S("hash"));
+    stage.write = metrics_label(METRIC_http_stage, S("write"));
+    denied_key = metrics_label(METRIC_http_denied, S("api_key"));
+    denied_token = metrics_label(METRIC_http_denied, S("token"));
+    denied_access = metrics_label(METRIC_http_denied, S("access"));
+    deadline_over = metrics_label(METRIC_http_timeouts, S("deadline"));
 }
 
 /* Observes the time since *from and moves it on. */
@@ -171,6 +177,17 @@ static void unauthorized(struct err *e)
             e->status = 401;
 }
 
+static void count_denied(const struct err *e)
+{
+    bool key = strstr(e->code, "api_key"), access = strcmp(e->code, "not_admin") == 0;
+    if (e->status < 500)
+        metrics_add(METRIC_http_denied,
+                    key      ? denied_key
+                    : access ? denied_access
+                             : denied_token,
+                    1);
+}
+
 static bool guard_step(const struct pipeline *p, struct req *req, int64_t *from, struct err *e)
 {
     guard_identify(p->services->guard, req);
@@ -179,6 +196,8 @@ static bool guard_step(const struct pipeline *p, struct req *req, int64_t *from,
               && (req->route->access != ACCESS_USER || caller_check(req, e))
               && (req->route->access != ACCESS_SERVICE || caller_check_service(req, e));
     stage_end(stage.token, from);
+    if (!ok)
+        count_denied(e);
     if (!ok && req->surface == SURFACE_APP)
         unauthorized(e);
     return ok;
@@ -285,6 +304,7 @@ void pipeline_handle(struct req *req, struct resp *resp, void *ctx)
     }
     BUG(client->open);
     common_headers(p, req, resp);
+    req->handled_us = clock_mono_us();
 }
 
 /* ---- after the answer ------------------------------------------------------------------------ */
@@ -332,6 +352,9 @@ static void count_request(const struct pipeline *p, const struct req *req, const
     unsigned surface = surface_label[req->surface];
     metrics_add(METRIC_http_requests, status_label[status], 1);
     metrics_observe_us(METRIC_http_request_duration, surface, took);
+    metrics_observe_us(METRIC_http_stage, stage.write, req->head_us + took - req->handled_us);
+    if (req->failure && req->failure->status == 504)
+        metrics_add(METRIC_http_timeouts, deadline_over, 1);
     if (took >= p->slow_us)
         metrics_add(METRIC_http_slow_requests, surface, 1);
     if (req->pg && req->pg->query_us)

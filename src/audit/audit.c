@@ -4,6 +4,7 @@
 #include "audit/audit_sql.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "ops/metrics.h"
 
 struct event_row {
     const char *name, *action, *log_type;
@@ -85,6 +86,7 @@ bool audit_commit(struct pg_tx *tx, struct req *req, struct err *e)
     const struct audit_trail *trail = req->audit;
     for (unsigned i = 0; trail && i < trail->count; i++)
         log_note(req, trail->notes[i]);
+    metrics_add(METRIC_audit_events, 0, trail ? trail->count : 0);
     audit_forget(req);
     return true;
 }

@@ -2,6 +2,7 @@
 #include "http/answer.h"
 
 #include "base/clock.h"
+#include "ops/metrics.h"
 #include "runtime/file.h"
 
 enum { FILE_PIECE_BYTES = 64 * 1024, FIRST_LINES_MAX = 256 };
@@ -109,8 +110,10 @@ bool answer_send(struct conn *c, bool keep, uint64_t *sent, struct err *e)
                            S("\r\n"), body};
     if (!conn_write(c, pieces, body.n > 0 ? 4 : 3, e))
         return false;
+    uint64_t heads = pieces[0].n + pieces[1].n + pieces[2].n;
     if (!bodyless && r->file_fd >= 0 && !send_file(c, r, e))
         return false;
     *sent = bodyless ? 0 : (uint64_t)body_length(r);
+    metrics_add(METRIC_http_response_bytes, 0, heads + *sent);
     return true;
 }

@@ -7,6 +7,7 @@
 #include "base/secret.h"
 #include "http/answer.h"
 #include "http/intake.h"
+#include "ops/metrics.h"
 #include "runtime/loop.h"
 
 enum {
@@ -32,6 +33,11 @@ static void count_one(_Atomic uint64_t *n)
 {
     atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1,
                           memory_order_relaxed);
+}
+
+static void count_timeout(const char *phase)
+{
+    metrics_add(METRIC_http_timeouts, metrics_label(METRIC_http_timeouts, str_from(phase)), 1);
 }
 
 /* ---- conn_work: one request's memory ---- */
@@ -101,6 +107,8 @@ static bool write_plain(struct conn *c, const struct str *pieces, unsigned n, st
         return fiber_fail(FIBER_GONE, e);
     if (sock_write(c->sock, pieces, n, c->home->config->body_min_rate_bps, e))
         return true;
+    if (e->status == 504)
+        count_timeout("write");
     c->broken = true;
     return false;
 }
@@ -186,6 +194,7 @@ static void own_head(struct conn *c, struct conn_work *w, size_t n)
     memcpy(copy, bytes.p, n);
     head_rebase(&w->head, bytes, copy);
     conn_consume(c, n);
+    metrics_add(METRIC_http_request_bytes, 0, n);
 }
 
 static void fill_req(struct conn *c, struct conn_work *w)
@@ -256,6 +265,7 @@ static void answer_timeout(struct conn *c)
     size_t used, scanned = 0;
     (void)!head_parse(conn_pending(c), &scanned, &w->head, &used, &ignored);
     err_set(&w->malformed, 408, "request_timeout", "the request head came too slowly");
+    count_timeout("head");
     memset(&w->req, 0, sizeof(w->req));
     own_head(c, w, conn_pending(c).n);
     begin_malformed(w);
@@ -294,8 +304,10 @@ static bool serve(struct conn *c)
     uint64_t sent = 0;
     count(&c->home->in_flight, 1);
     count_one(&c->home->requests);
-    if (w->req.malformed)
+    if (w->req.malformed) {
         count_one(&c->home->malformed);
+        metrics_add(METRIC_http_malformed, 0, w->req.malformed->status != 408);
+    }
     resp_init(&w->resp, &w->arena);
     cfg->handle(&w->req, &w->resp, cfg->ctx);
     fiber_set_deadline(FIBER_NEVER); /* the minimum rate rules from here */
@@ -511,10 +523,12 @@ static void on_limit(struct timer *t)
         timer_arm(t, now + LAST_LOOK_US, on_limit);
         return;
     }
-    if (c->in.n > c->pos)
+    if (c->in.n > c->pos) {
         answer_timeout(c);
-    else
-        conn_close(c, true);
+        return;
+    }
+    count_timeout(c->tls && !c->handshaken ? "head" : "idle");
+    conn_close(c, true);
 }
 
 /* ---- life ---- */
@@ -532,6 +546,7 @@ void conn_accept(struct conn_home *h, struct sock *sock)
     buf_init(&c->tls_out, 4 * CONN_INPUT_MAX);
     list_push_back(&h->idle, &c->link);
     count(&h->connections, 1);
+    metrics_add(METRIC_http_connections_accepted, 0, 1);
     if (h->config->tls) {
         c->tls = tls_conn_new(h->config->tls);
         set_limit(c, loop_now_us() + h->config->head_timeout_us);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/secret.h"
+#include "ops/metrics.h"
 
 void intake_begin(struct conn_work *w)
 {
@@ -64,6 +65,8 @@ static bool rate_kept(struct conn *c, struct conn_work *w, struct err *e)
     bool kept = w->rate_bytes >= least && w->rate_bytes > 0;
     w->rate_waited_us = 0;
     w->rate_bytes = 0;
+    if (!kept)
+        metrics_add(METRIC_http_timeouts, metrics_label(METRIC_http_timeouts, S("body")), 1);
     return kept || err_set(e, 408, "request_timeout", "the request body came too slowly");
 }
 
@@ -148,6 +151,7 @@ bool intake_read(struct conn *c, size_t max_bytes, struct str *piece, struct err
         return false;
     }
     w->req.body_bytes += piece->n;
+    metrics_add(METRIC_http_request_bytes, 0, piece->n);
     if (w->req.body_bytes > max_bytes)
         return too_large(e);
     return true;

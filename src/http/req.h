@@ -46,8 +46,9 @@ struct req {
     struct pg_client *pg;
     struct audit_trail *audit;
     struct caller *caller;
-    struct err *failure;          /* what the answer reports, for the log; NULL: none */
-    int64_t hash_us, database_us; /* time spent waiting for each, for Server-Timing and metrics */
+    struct err *failure; /* what the answer reports, for the log; NULL: none */
+    int64_t hash_us;     /* time spent waiting for hashes, for Server-Timing and metrics */
+    int64_t handled_us;  /* monotonic, the answer was built */
 };
 
 struct str req_header(const struct req *req, struct str name);
