@@ -5,26 +5,20 @@
 #include <unistd.h>
 
 #include "app/run_state.h"
-#include "base/url.h"
 #include "cli/command.h"
+#include "pg/pg_now.h"
 
 enum { ARGUMENTS_MAX = 250 };
 
 /* The password goes into the environment: arguments are everybody's to read. */
-static const char *without_password(const char *url, struct arena *a)
+static bool conninfo_shown(const char *conninfo, struct arena *a, const char **out, struct err *e)
 {
-    struct str scheme, rest, login, place, user, password;
-    size_t at;
-    if (!str_find(str_from(url), S("://"), &at))
-        return url;
-    scheme = str_of(url, at);
-    rest = str_from_at(str_from(url), at + 3);
-    if (!str_cut(rest, '@', &login, &place) || !str_cut(login, ':', &user, &password))
-        return url;
-    struct str clear = url_decode(a, password, false);
-    if (clear.p)
-        setenv("PGPASSWORD", arena_cstr(a, clear), 1);
-    return arena_printf(a, "%.*s://%.*s@%.*s", STR_ARG(scheme), STR_ARG(user), STR_ARG(place)).p;
+    struct str password;
+    if (!pg_now_without_password(conninfo, a, out, &password, e))
+        return false;
+    if (password.n)
+        setenv("PGPASSWORD", password.p, 1);
+    return true;
 }
 
 int psql_command(struct settings *s, const char **args, int n)
@@ -40,10 +34,11 @@ int psql_command(struct settings *s, const char **args, int n)
     for (int i = 0; i < n; i++)
         if (i > 0 || strcmp(args[i], "--") != 0)
             argv[used++] = args[i];
+    const char *conninfo;
+    if (!conninfo_shown(s->database_url ? s->database_url : r.db_url, &s->memory, &conninfo, &e))
+        return command_fail(&e);
     argv[1] =
-        arena_printf(&s->memory, "--dbname=%s", /* also what begins like an option */
-                     without_password(s->database_url ? s->database_url : r.db_url, &s->memory))
-            .p;
+        arena_printf(&s->memory, "--dbname=%s", conninfo).p; /* also what begins like an option */
     execvp("psql", (char *const *)(uintptr_t)argv);
     fprintf(stderr, "basalt: psql cannot be started (%s): install postgresql-client\n",
             strerror(errno));

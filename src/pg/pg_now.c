@@ -252,6 +252,15 @@ static void put_option(struct buf *b, const char *keyword, struct str value)
     buf_char(b, '\'');
 }
 
+static bool conninfo_end(struct buf *b, const char **out, struct err *e)
+{
+    buf_char(b, 0);
+    if (b->failed || memchr(b->p, 0, b->n - 1))
+        return err_set(e, 503, "database_unavailable", "the database URL is malformed");
+    *out = b->p;
+    return true;
+}
+
 bool pg_now_conninfo(const char *base, struct str user, struct str password, struct str dbname,
                      struct arena *a, const char **out, struct err *e)
 {
@@ -272,9 +281,24 @@ bool pg_now_conninfo(const char *base, struct str user, struct str password, str
             put_option(&b, o->keyword, value);
     }
     PQconninfoFree(options);
-    buf_char(&b, 0);
-    if (b.failed || memchr(b.p, 0, b.n - 1))
-        return err_set(e, 503, "database_unavailable", "the database URL is malformed");
-    *out = b.p;
-    return true;
+    return conninfo_end(&b, out, e);
+}
+
+bool pg_now_without_password(const char *base, struct arena *a, const char **out,
+                             struct str *password, struct err *e)
+{
+    PQconninfoOption *options;
+    if (!parse(base, &options, e))
+        return false;
+    struct buf b;
+    buf_init_arena(&b, a, CONNINFO_MAX);
+    *password = (struct str){0};
+    for (const PQconninfoOption *o = options; o->keyword; o++) {
+        if (strcmp(o->keyword, "password") == 0)
+            *password = arena_str(a, str_from(o->val));
+        else if (o->val)
+            put_option(&b, o->keyword, str_from(o->val));
+    }
+    PQconninfoFree(options);
+    return conninfo_end(&b, out, e);
 }

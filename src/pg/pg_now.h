@@ -31,5 +31,9 @@ struct str pg_now_identifier(struct pg_now *c, struct str s, struct arena *a);
 MUST_CHECK bool pg_now_conninfo(const char *base, struct str user, struct str password,
                                 struct str dbname, struct arena *a, const char **out,
                                 struct err *e);
+/* The same conninfo without its password, which comes apart (absent: none): for a program's arguments,
+ * which everybody may read. */
+MUST_CHECK bool pg_now_without_password(const char *base, struct arena *a, const char **out,
+                                        struct str *password, struct err *e);
 
 #endif

@@ -105,6 +105,31 @@ static void test_conninfo(void **state)
     arena_close(&a);
 }
 
+static void test_password_apart(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {
+        "postgres://u:p%40'x@h/db",
+        "postgres://u@h/db?password=p%40'x",
+        "host=h user=u dbname=db password='p@\\'x'",
+    };
+    struct arena a;
+    struct err e = {0};
+    struct str password;
+    const char *out;
+    arena_init(&a, 1 << 20);
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        assert_true(pg_now_without_password(forms[i], &a, &out, &password, &e));
+        assert_true(str_is(password, "p@'x"));
+        assert_null(strstr(out, "p@"));
+        assert_non_null(strstr(out, "user='u'"));
+    }
+    assert_true(pg_now_without_password("host=h", &a, &out, &password, &e));
+    assert_null(password.p);
+    assert_false(pg_now_without_password("nonsense x", &a, &out, &password, &e));
+    arena_close(&a);
+}
+
 static void test_quoting(void **state)
 {
     (void)state;
@@ -122,7 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_query),      cmocka_unit_test(test_errors),
         cmocka_unit_test(test_open_fails), cmocka_unit_test(test_conninfo),
-        cmocka_unit_test(test_quoting),
+        cmocka_unit_test(test_quoting),    cmocka_unit_test(test_password_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
