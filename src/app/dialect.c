@@ -134,4 +134,6 @@ void dialect_write(const struct req *req, const struct err *e, struct resp *resp
     json_put_close(b, '}');
     if (e->retry_after_s > 0)
         resp_header_i64(resp, "Retry-After", e->retry_after_s);
+    else if (e->status == 503 || e->status == 504) /* architecture, invariant 4 */
+        resp_header_i64(resp, "Retry-After", 1);
 }

@@ -240,12 +240,13 @@ describe('a full disk', () => {
       const acknowledged = []
       const refused = []
       const refusedBy = new Set()
-      // metadata that does not compress uses up what PostgreSQL had set aside
-      const burn = () => Array.from({ length: 40 }, () => Math.random().toString(36)).join('')
+      await small.sql('create table public.tf_burn (bytes bytea)')
+      // uses up what PostgreSQL had set aside
+      const burn = () => small.sql(`insert into public.tf_burn
+        select decode(string_agg(md5(random()::text), ''), 'hex') from generate_series(1, 10000)`)
       for (let round = 0; refusedBy.size < 5 && round < 60; round++) {
         fill()
-        await small.service('POST', '/admin/users', { json: { email: email('burn'),
-          user_metadata: { burn: Array.from({ length: 600 }, burn) } } })
+        await burn().catch(() => small.forgetSql())
         for (const [way, create] of Object.entries(paths)) {
           const address = email('full')
           const from = performance.now()
