@@ -332,18 +332,23 @@ static PGPing ping(const struct cluster *c)
 }
 
 /*
- * One of its backends may have crashed just now: then its file says ready while it recovers, and a
- * fast shutdown in that moment hangs (seen with 15.20). So it is waited for.
+ * One of its backends may have crashed just now: then its file says ready while it drops every
+ * connection and recovers. So it is waited for, but not long when it says nothing at all.
  */
 static bool wait_answer(struct cluster *c)
 {
-    int64_t end = clock_mono_us() + READY_MS * CLOCK_MS;
-    PGPing answer;
-    pid_t pid;
-    while ((answer = ping(c)) == PQPING_REJECT && clock_mono_us() < end && nap(c, LOOK_MS))
-        if (cluster_proc_look(c->dir.pg, &pid) == CLUSTER_PROC_STOPPING || pid != c->pid)
+    int64_t begin = clock_mono_us(), silent_end = begin + ANSWER_S * CLOCK_S;
+    for (;;) {
+        PGPing answer = ping(c);
+        if (answer == PQPING_OK)
+            return true;
+        pid_t pid;
+        int64_t now = clock_mono_us();
+        bool rejected = answer == PQPING_REJECT;
+        if (now > (rejected ? begin + READY_MS * CLOCK_MS : silent_end) || !nap(c, LOOK_MS)
+            || cluster_proc_look(c->dir.pg, &pid) == CLUSTER_PROC_STOPPING || pid != c->pid)
             return false;
-    return answer == PQPING_OK;
+    }
 }
 
 /* A postmaster that our SIGKILL left running, when it is exactly what would be started now. */

@@ -16,7 +16,8 @@
 enum {
     PIDFILE_MAX = 4096,
     PIDS_MAX = 1024, /* of one scan; the scan is repeated until nothing is found */
-    QUIT_MS = 5000,  /* an immediate shutdown writes nothing */
+    FAST_LOOK_MS = 1000,
+    QUIT_MS = 5000, /* an immediate shutdown writes nothing */
     KILL_MS = 5000,
     ARGUMENTS_MAX = 64 * 1024,
     STATUS_LINE = 8, /* of postmaster.pid (PostgreSQL's pidfile.h), from version 10 on */
@@ -173,6 +174,41 @@ bool cluster_proc_end_all(const char *pg, int timeout_ms, struct err *e)
     return true;
 }
 
+/* Some process of the folder replays the log: its title is "postgres: startup recovering …". */
+static bool recovers(const char *pg)
+{
+    CLEANUP(buf_free) struct buf room;
+    pid_t *pids = pids_in(&room);
+    struct stat folder;
+    size_t n = stat(pg, &folder) == 0 ? list(&folder, pids) : 0, at;
+    bool found = false;
+    for (size_t i = 0; i < n && !found; i++) {
+        CLEANUP(buf_free) struct buf title;
+        buf_init(&title, ARGUMENTS_MAX);
+        found = cluster_proc_arguments(pids[i], &title)
+                && str_starts(buf_view(&title), S("postgres: "))
+                && str_find(buf_view(&title), S("startup"), &at);
+    }
+    return found;
+}
+
+/*
+ * Whether it ended. When a backend crashes about then, PostgreSQL 15.20 waits for ever for a checkpoint
+ * that nobody makes: a recovery that goes on after a second is not waited for.
+ */
+static bool wait_fast(const char *pg, pid_t pid, int timeout_ms)
+{
+    int exit_code;
+    int64_t end = clock_mono_us() + timeout_ms * CLOCK_MS;
+    for (int64_t left; (left = end - clock_mono_us()) > 0;) {
+        if (process_wait(pid, left < CLOCK_S ? (int)(left / CLOCK_MS) : FAST_LOOK_MS, &exit_code))
+            return true;
+        if (recovers(pg))
+            return false;
+    }
+    return false;
+}
+
 bool cluster_proc_stop(const char *pg, int timeout_ms, bool *was_running, struct err *e)
 {
     pid_t pid;
@@ -180,7 +216,7 @@ bool cluster_proc_stop(const char *pg, int timeout_ms, bool *was_running, struct
     *was_running = cluster_proc_look(pg, &pid) != CLUSTER_PROC_NONE;
     if (*was_running && cluster_proc_signal(pg, pid, SIGINT)) {
         cluster_proc_wake(pg);
-        if (!process_wait(pid, timeout_ms, &exit_code)) {
+        if (!wait_fast(pg, pid, timeout_ms)) {
             cluster_proc_signal(pg, pid, SIGQUIT);
             process_wait(pid, QUIT_MS, &exit_code);
         }
