@@ -451,17 +451,29 @@ bool process_seal(struct err *e)
     return true;
 }
 
+/* Libraries look into $HOME: libpq refuses TLS when it may not see whether a certificate is there. */
+static void take_home(const struct process_user *u)
+{
+    struct passwd entry, *found = NULL;
+    char text[4096];
+    bool known = getpwuid_r(u->uid, &entry, text, sizeof(text), &found) == 0 && found;
+    setenv("HOME", known && entry.pw_dir[0] ? entry.pw_dir : "/nonexistent", 1);
+}
+
 bool process_become(const struct process_user *u, struct err *e)
 {
     gid_t groups[GROUPS_MAX];
     int n = 0;
+    bool was_root = geteuid() == 0;
     if (u->uid == 0)
         return err_set(e, 500, "user_invalid", "the unprivileged user is root");
-    if (geteuid() == 0 && (!groups_of(u, groups, &n) || !drop(u, groups, n)))
+    if (was_root && (!groups_of(u, groups, &n) || !drop(u, groups, n)))
         return err_set(e, 500, "user_failed", "cannot become user %u: %s", (unsigned)u->uid,
                        strerrordesc_np(errno));
     if (!dropped_for_good(u))
         return err_set(e, 500, "user_failed", "user %u was not taken on whole", (unsigned)u->uid);
+    if (was_root)
+        take_home(u);
     return process_seal(e);
 }
 

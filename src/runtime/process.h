@@ -67,7 +67,7 @@ MUST_CHECK bool process_user_ensure(const char *name, struct process_user *out, 
  */
 bool process_user_can_write(const struct process_user *u, const char *path);
 /*
- * Gives up root for good: groups, gid, uid, then process_seal; verified. Also passes when we are
+ * Gives up root for good: groups, gid, uid, $HOME, then process_seal; verified. Also passes when we are
  * that user already. Open descriptors, such as listeners on low ports, stay open.
  */
 MUST_CHECK bool process_become(const struct process_user *u, struct err *e);

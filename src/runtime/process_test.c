@@ -382,6 +382,8 @@ static int become_in_child(void)
         return 1;
     if (!process_become(&u, &err))
         return 2;
+    if (strcmp(getenv("HOME"), "/nonexistent") != 0) /* nobody's */
+        return 7;
     if (getuid() != u.uid || geteuid() != u.uid || getgid() != u.gid || setuid(0) == 0
         || seteuid(0) == 0)
         return 3;
