@@ -616,12 +616,12 @@ static bool stop_dir(const char *data_dir, int timeout_ms, bool *was_running, st
  * Root without CAP_SYS_PTRACE (a container) may not look into another user's process, which its
  * owner may: a child becomes the owner of the data folder. Its exit code says 0 ended, 1 none, 2.
  */
-static bool stop_as_owner(const char *data_dir, const struct stat *pg, int timeout_ms,
+static bool stop_as_owner(const char *data_dir, const struct stat *st, int timeout_ms,
                           bool *was_running, struct err *e)
 {
     pid_t child = fork();
     if (child == 0) {
-        struct process_user owner = {pg->st_uid, pg->st_gid};
+        struct process_user owner = {st->st_uid, st->st_gid};
         bool was = false;
         bool ok = process_become(&owner, e) && stop_dir(data_dir, timeout_ms, &was, e);
         _exit(!ok ? 2 : was ? 0 : 1);
@@ -644,6 +644,10 @@ bool cluster_stop_dir(const char *data_dir, int timeout_ms, bool *was_running, s
     snprintf(pg, sizeof pg, "%s/pg", data_dir);
     if (stat(pg, &st) != 0)
         return true;
+    /* pg may be a link that the folder's owner has pointed at somebody else's cluster */
+    struct stat root;
+    if (stat(data_dir, &root) == 0 && root.st_uid != 0)
+        st = root;
     if (geteuid() == 0 && st.st_uid != 0)
         return stop_as_owner(data_dir, &st, timeout_ms, was_running, e);
     return stop_dir(data_dir, timeout_ms, was_running, e);
