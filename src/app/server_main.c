@@ -437,18 +437,26 @@ static bool launch(struct running *r, struct err *e)
     return run_state_write(r->dir, &state, e);
 }
 
-static void finish(struct running *r)
+/* What start made, as far as it came. */
+static void release(struct running *r)
 {
-    pg_pool_close_all(CLOSE_MS);
-    invalidation_close();
     server_close(r->api);
-    if (r->admin)
-        server_close(r->admin);
+    server_close(r->admin);
     server_main_services_close(&r->services);
     route_table_free(r->pipeline.routes);
     cors_close(r->pipeline.cors);
     tls_close(r->tls);
+}
+
+static void finish(struct running *r)
+{
+    pg_pool_close_all(CLOSE_MS);
+    invalidation_close();
+    release(r);
     run_state_remove(r->dir);
+    file_pool_close();
+    database_close(&r->db, false);
+    secrets_close(&r->secrets);
 }
 
 static void log_start(const struct settings *s)
@@ -482,6 +490,8 @@ static int start_failed(struct running *r, const struct err *e)
         fprintf(stderr, "        %s\n", e->detail);
     if (r->opened_db)
         database_close(&r->db, false);
+    release(r);
+    secrets_close(&r->secrets);
     return stop_asked ? 0 : e->status == 2 ? 2 : 1;
 }
 
@@ -497,9 +507,6 @@ int server_main_run(struct settings *s)
     say_ready(&r);
     loop_run_all();
     finish(&r);
-    file_pool_close();
-    database_close(&r.db, false);
-    secrets_close(&r.secrets);
     log_say(LOG_INFO, "stopped", "goodbye");
     log_close(CLOSE_MS);
     return 0;
