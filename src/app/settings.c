@@ -17,6 +17,16 @@ static const struct config_row rows[] = {
 
 const struct config_table settings_table = {rows, sizeof(rows) / sizeof(rows[0]), "BASALT_"};
 
+/* The row's key is the user's id, and email and password are read before the profile is. */
+static bool profile_fields_ok(const struct settings *s, struct err *e)
+{
+    static const char *const never[] = {"id", "email", "password"};
+    for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+        if (str_list_has(str_from(s->profile_fields), str_from(never[i])))
+            return err_set(e, 2, "config", "profile_fields must not list %s: leave it out", never[i]);
+    return true;
+}
+
 static bool consistent(const struct settings *s, struct err *e)
 {
     if (!s->tls_cert != !s->tls_key)
@@ -27,6 +37,8 @@ static bool consistent(const struct settings *s, struct err *e)
     if (s->allow_unverified && strcmp(s->mailer_autoconfirm, "true") == 0)
         return err_set(e, 2, "config",
                        "mailer_autoconfirm and allow_unverified exclude each other: unset one");
+    if (!profile_fields_ok(s, e))
+        return false;
     if (s->db_listen && s->database_url)
         return err_set(e, 2, "config",
                        "db_listen is for the private PostgreSQL: leave it out with database_url");

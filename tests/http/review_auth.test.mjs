@@ -342,6 +342,15 @@ describe('the command line', () => {
 describe('settings', () => {
   let strict
 
+  test('profile fields that no client may ever write', async () => {
+    for (const field of ['id', 'email', 'password']) {
+      const { code, stderr } = await server.command(['status'],
+        { settings: { profile_fields: `name, ${field}` } })
+      assert.equal(code, 2)
+      assert.match(stderr, new RegExp(`profile_fields must not list ${field}`))
+    }
+  })
+
   before(async () => {
     strict = await start({ settings: { mailer_autoconfirm: false },
       env: { GOTRUE_PASSWORD_MIN_LENGTH: '12', GOTRUE_JWT_AUD: 'apps' } })
