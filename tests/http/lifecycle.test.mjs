@@ -9,7 +9,7 @@ import { command, email, password, processLives, refreshed, scratch, Server, sig
   from '../lib/basalt.mjs'
 import { RawConnection } from '../lib/http.mjs'
 import { claimsOf, sign } from '../lib/jwt.mjs'
-import { patience, waitFor, within } from '../lib/wait.mjs'
+import { patience, sanitized, waitFor, within } from '../lib/wait.mjs'
 
 const getUser = (server, token) => server.auth('GET', '/user', { token })
 const healthy = async (server, user) => {
@@ -139,6 +139,8 @@ describe('SIGTERM', () => {
     const server = await start({ settings: { rate_limits: 'off' } })
     const user = await signedUp(server)
     const kinds = [() => ask.health, () => ask.login(user.email), ask.signup, () => ask.health]
+    // half of them hash: what instrumented code does not finish within its deadline is an answer too
+    const fine = sanitized ? [200, 429, 503, 504] : [200, 429]
     const counts = { answered: 0, closed: 0 }
     const signed = []
     let stopping = false
@@ -149,7 +151,7 @@ describe('SIGTERM', () => {
         connection.send(text)
         const answer = await connection.answer()
         assert.ok(answer, `client ${i}: no answer${stopping ? ' while stopping' : ''}`)
-        assert.ok([200, 429].includes(answer.status), answer.text)
+        assert.ok(fine.includes(answer.status), answer.text)
         if (answer.json.user_id && text.includes('signup')) signed.push(answer.json.user_id)
         counts.answered++
         if (answer.headers.connection === 'close') break
@@ -160,7 +162,8 @@ describe('SIGTERM', () => {
     const clients = Array.from({ length: 40 }, (_, i) => client(i))
     const done = Promise.all(clients)
     done.catch(() => {})
-    await waitFor('a thousand answers', () => counts.answered > 1000 || counts.closed, 30_000)
+    const enough = sanitized ? 200 : 1000
+    await waitFor(`${enough} answers`, () => counts.answered > enough || counts.closed, 30_000)
     server.kill('SIGTERM')
     stopping = true
     await within(40_000, 'every client\'s last answer', done)
