@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "guard/epoch.h"
+#include "guard/idle.h"
 #include "ops/metrics.h"
 #include "pg/pg_notify.h"
 
@@ -28,11 +29,15 @@ struct entry {
 };
 
 struct caller_cache {
+    struct idle idle; /* first: shed() finds the cache by it */
     struct map by_key;
     struct list by_use;
     size_t count;
     size_t bytes; /* at most cache_entries * ENTRY_BYTES */
 };
+
+/* Dropped at once when the cache is idle: far below a millisecond. */
+enum { SHED = 1000 };
 
 /* Room that an entry is granted on average: clients choose how much metadata a user has. */
 enum { ENTRY_BYTES = 4096 };
@@ -43,6 +48,8 @@ enum { HEARD_WITHIN_S = 1 };
 /* Moving an entry touches its neighbours, which are cold: once in ten seconds is order enough. */
 enum { MOVE_EVERY_US = 10 * CLOCK_S };
 
+static bool shed(struct idle *i);
+
 static struct caller_cache *cache_here(struct auth *a)
 {
     unsigned i = loop_index();
@@ -52,6 +59,7 @@ static struct caller_cache *cache_here(struct auth *a)
         BUG(!c);
         map_init(&c->by_key);
         list_init(&c->by_use);
+        c->idle.shed = shed;
         a->callers[i] = c;
     }
     return a->callers[i];
@@ -72,6 +80,17 @@ static void entry_drop(struct caller_cache *c, struct entry *t)
     c->count--;
     c->bytes -= t->bytes;
     entry_release(t);
+}
+
+static bool shed(struct idle *i)
+{
+    struct caller_cache *c = (struct caller_cache *)(void *)i;
+    for (unsigned n = 0; n < SHED && !list_empty(&c->by_use); n++)
+        entry_drop(c, LIST_ENTRY(c->by_use.prev, struct entry, by_use));
+    if (c->count > 0)
+        return true;
+    map_close(&c->by_key);
+    return false;
 }
 
 void caller_cache_close(struct auth *a)
@@ -221,6 +240,7 @@ bool caller_check(struct req *req, struct err *e)
 {
     struct principal *p = req->principal;
     struct caller_cache *cache = cache_here(auth_of(req));
+    idle_look(&cache->idle);
     struct entry *t = entry_find(cache, p, req->now_us);
     metrics_add(t ? METRIC_user_cache_hits : METRIC_user_cache_misses, 0, 1);
     if (t) {

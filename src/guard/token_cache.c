@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "guard/epoch.h"
+#include "guard/idle.h"
 #include "ops/metrics.h"
 
 /* Moving an entry touches its neighbours, which are cold: once in ten seconds is order enough. */
@@ -26,7 +27,11 @@ struct entry {
     char text[]; /* claims, role, aud, subject, aal */
 };
 
+/* Dropped at once when the cache is idle: far below a millisecond. */
+enum { SHED = 1000 };
+
 struct token_cache {
+    struct idle idle; /* first: shed() finds the cache by it */
     struct map by_digest;
     struct list by_use; /* most recent first */
     size_t count, max;
@@ -38,12 +43,15 @@ static struct str key_of(const struct token_digest *d)
     return str_of((const char *)d->bytes, sizeof(d->bytes));
 }
 
+static bool shed(struct idle *i);
+
 struct token_cache *token_cache_new(size_t entries_max)
 {
     struct token_cache *c = calloc(1, sizeof(*c));
     BUG(!c);
     map_init(&c->by_digest);
     list_init(&c->by_use);
+    c->idle.shed = shed;
     c->max = entries_max;
     return c;
 }
@@ -55,6 +63,17 @@ static void entry_drop(struct token_cache *c, struct entry *t)
     c->count--;
     c->bytes -= t->bytes;
     free(t);
+}
+
+static bool shed(struct idle *i)
+{
+    struct token_cache *c = (struct token_cache *)(void *)i;
+    for (unsigned n = 0; n < SHED && !list_empty(&c->by_use); n++)
+        entry_drop(c, LIST_ENTRY(c->by_use.prev, struct entry, by_use));
+    if (c->count > 0)
+        return true;
+    map_close(&c->by_digest);
+    return false;
 }
 
 void token_cache_free(struct token_cache *c)
@@ -69,6 +88,7 @@ void token_cache_free(struct token_cache *c)
 
 const struct principal *token_cache_get(struct token_cache *c, const struct token_digest *d, int64_t now_us)
 {
+    idle_look(&c->idle);
     struct entry *t = map_get(&c->by_digest, key_of(d));
     if (t && (t->principal.expires_us <= now_us || t->generation != epoch_generation())) {
         entry_drop(c, t);

@@ -11,7 +11,7 @@
 #include "runtime/loop.h"
 
 enum {
-    SPARE_MAX = 32, /* conn_work kept per loop: 5 KiB and an arena block each */
+    SPARE_MAX = 8, /* conn_work kept per loop: some 9 KiB each; answers that do not wait need one */
     USER_AGENT_MAX = 512,
     SERVED_PER_TURN = 32,       /* pipelined answers before others have their turn */
     PROBE_US = 1000 * 1000,     /* an answer that comes sooner is probe enough */
