@@ -207,10 +207,10 @@ def memory(b):
         rss, private = machine.memory_mib(basalt.pid)
         add('memory: idle after start, RSS', rss, 'MiB', note='private %.1f' % private)
         add('memory: private PostgreSQL idle, PSS', machine.pss_mib(basalt.postgres), 'MiB', most=60)
-        people = b.generator.clients_file(clients.insert(basalt, 200))
+        people = b.generator.clients_file(clients.insert(basalt, 1000))
         result = b.generator.run(basalt.target, b.generator.mix_file('traffic'), people,
-                                 {'apikey': basalt.anon}, connections=200, rate=300,
-                                 seconds=b.seconds(10))
+                                 {'apikey': basalt.anon}, connections=1000, rate=400,
+                                 seconds=b.seconds(20))
         no_errors(b.report, 'memory: the traffic', [result])
         time.sleep(3)
         rss, private = machine.memory_mib(basalt.pid)
@@ -356,6 +356,7 @@ def hours(b):
                                      {'apikey': basalt.anon}, connections=users, rate=rate,
                                      seconds=b.args.seconds / parts, save=True)
             errors, answered = errors + result['errors'], answered + result['answered']
+            time.sleep(3)  # caches are given back, so that what stays is what would leak
             sizes.append((machine.memory_mib(basalt.pid)[0], machine.pss_mib(basalt.postgres)))
             b.report.keep('hours', {**result, 'server_mib': sizes[-1][0],
                                     'postgres_mib': sizes[-1][1]})
