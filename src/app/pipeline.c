@@ -5,6 +5,7 @@
 #include "auth/auth.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/url.h"
 #include "base/utf8.h"
 #include "guard/guard.h"
 #include "ops/metrics.h"
@@ -151,6 +152,13 @@ static bool options(const struct req *req, const struct route_match *m, struct r
     return true;
 }
 
+/* What cannot be read must not count as absent: a logout of one session would become one of all. */
+static bool query_readable(const struct req *req, struct err *e)
+{
+    return req->query.n == 0 || url_decode(req->arena, req->query, true).p
+           || err_set(e, 400, "validation_failed", "The query of this URL is malformed");
+}
+
 static bool route_step(const struct pipeline *p, struct req *req, struct resp *resp, bool *answered,
                        struct err *e)
 {
@@ -165,7 +173,8 @@ static bool route_step(const struct pipeline *p, struct req *req, struct resp *r
         return no_route(req, &m, resp, answered, e);
     req->route = m.route;
     memcpy(req->params, m.params, sizeof(m.params));
-    return deadline_set(p, req);
+    deadline_set(p, req);
+    return query_readable(req, e);
 }
 
 /* GoTrue says 403 of tokens that are of no use; the apps' clients know 401, and log in anew then. */

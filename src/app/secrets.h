@@ -2,7 +2,7 @@
 /*
  * Keys and passwords: made at first start, kept in DIR/secrets.env (mode 0600) and in
  * basalt.secret, so that every node on one database has the same. What a setting gives is used as
- * it is and stored nowhere; otherwise what the database has counts, then the file, then new ones.
+ * it is and never put into the database; otherwise what the database has counts, then the file, then new ones.
  */
 #ifndef APP_SECRETS_H
 #define APP_SECRETS_H

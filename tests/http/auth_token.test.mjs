@@ -118,11 +118,18 @@ describe('grant_type=password', () => {
   })
 
   test('another grant type is refused', async () => {
-    for (const type of ['', 'authorization_code', 'PASSWORD', 'password%00'])
+    for (const type of ['', 'authorization_code', 'PASSWORD'])
       await refused((version) => grant(type, { email: email(), password }, { version }), 400,
         'invalid_credentials', 'unsupported_grant_type')
     const none = await server.auth('POST', '/token', { json: {} })
     assert.equal(none.json.message, 'unsupported_grant_type')
+  })
+
+  test('a query that cannot be read is refused, and does not count as absent', async () => {
+    const user = await signedUp(server)
+    for (const query of ['scope=local%00', 'scope=%zz', 'scope=%ff'])
+      assert.equal((await server.auth('POST', `/logout?${query}`, { token: user.token })).status, 400)
+    assert.equal((await server.auth('GET', '/user', { token: user.token })).status, 200)
   })
 
   test('passwords of any bytes and length', async () => {
