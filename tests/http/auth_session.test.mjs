@@ -6,7 +6,7 @@ import { before, describe, test } from 'node:test'
 import { loggedIn, password, refreshed, signedUp, start } from '../lib/basalt.mjs'
 import { claimsOf, sign, unsigned } from '../lib/jwt.mjs'
 import { isRefusal, refused } from '../lib/refused.mjs'
-import { waitFor } from '../lib/wait.mjs'
+import { patience, waitFor } from '../lib/wait.mjs'
 
 let server
 let other // another node on the same database
@@ -225,7 +225,7 @@ describe('what ends a session is seen within 100 ms, everywhere', () => {
       await waitFor('the first server', () => seen(server), 1000, 5)
       await waitFor('the other server', () => seen(other), 1000, 5)
       const ms = performance.now() - from
-      assert.ok(ms < 500, `${ms} ms`) // 100 ms is measured alone; here other tests run
+      assert.ok(ms < 500 * patience, `${ms} ms`) // 100 ms is measured alone; here other tests run
       assert.equal((await refreshed(other, user.refresh)).status, 400)
       const app = await server.app('GET', '/auth/me', { token: user.token })
       assert.ok([401, 403].includes(app.status), app.text)
