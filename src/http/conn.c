@@ -21,6 +21,7 @@ enum {
 
 static void conn_close(struct conn *c, bool linger);
 static void conn_run(void *arg);
+static void end_busy(struct conn *c);
 static void on_limit(struct timer *t);
 
 static void count(_Atomic unsigned *n, int by)
@@ -176,7 +177,11 @@ static void begin_busy(struct conn *c, struct conn_work *w)
     c->work = w;
     list_remove(&c->link);
     list_push_back(&c->home->busy, &c->link);
-    fiber_start(conn_run, c);
+    if (fiber_try_start(conn_run, c))
+        return; /* c may be gone */
+    arena_reset(&w->arena);
+    end_busy(c);
+    conn_close(c, false); /* no memory: fewer connections are the cure */
 }
 
 static void begin_malformed(struct conn_work *w)

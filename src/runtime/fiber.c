@@ -120,7 +120,8 @@ static void fiber_main(void *arg)
 static struct fiber *fiber_make(struct loop *l)
 {
     void *stack = fiber_stack_map();
-    BUG(!stack); /* out of memory or of mappings: the connection cap is set too high */
+    if (!stack) /* out of memory or of mappings (vm.max_map_count) */
+        return NULL;
     size_t room = (sizeof(struct fiber) + 63) & ~(size_t)63;
     struct fiber *f = (struct fiber *)((char *)stack + FIBER_STACK_BYTES - room);
     f->stack = stack; /* the rest is zero as it comes from the kernel */
@@ -207,9 +208,16 @@ static void fiber_run(struct loop *l, struct fiber *f)
 
 void fiber_start_named(void (*fn)(void *), void *arg, const char *name)
 {
+    BUG(!fiber_try_start_named(fn, arg, name));
+}
+
+bool fiber_try_start_named(void (*fn)(void *), void *arg, const char *name)
+{
     struct loop *l = loop_current();
     BUG(!l);
     struct fiber *f = pool_take(l);
+    if (!f)
+        return false;
     f->fn = fn;
     f->arg = arg;
     f->name = name;
@@ -220,10 +228,11 @@ void fiber_start_named(void (*fn)(void *), void *arg, const char *name)
     fiber_switch_init(&f->context, f->stack, (size_t)((char *)f - (char *)f->stack), fiber_main, f);
     if (!l->fibers.current) {
         fiber_run(l, f);
-        return;
+        return true;
     }
     f->state = FIBER_NEW;
     list_push_back(&l->fibers.runnable, &f->node);
+    return true;
 }
 
 bool fiber_sched_run(struct loop *l)

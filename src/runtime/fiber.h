@@ -32,6 +32,9 @@ enum fiber_result {
  */
 #define fiber_start(fn, arg) fiber_start_named((fn), (arg), #fn)
 void fiber_start_named(void (*fn)(void *), void *arg, const char *name);
+/* As fiber_start, for work that a client causes: false when there is no memory for its stack. */
+#define fiber_try_start(fn, arg) fiber_try_start_named((fn), (arg), #fn)
+MUST_CHECK bool fiber_try_start_named(void (*fn)(void *), void *arg, const char *name);
 /* The running fiber; NULL in callbacks. */
 struct fiber *fiber_current(void);
 

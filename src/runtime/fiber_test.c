@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -44,6 +45,25 @@ static void child(void *arg)
     step(4);
 }
 
+/* Clients that need more stacks than there is memory for must not end the process. */
+static void without_memory(void *arg)
+{
+    struct rlimit before, none = {4096, RLIM_INFINITY};
+    (void)arg;
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    none.rlim_max = before.rlim_max;
+    setrlimit(RLIMIT_AS, &none);
+    bool ok = fiber_try_start(child, NULL);
+    setrlimit(RLIMIT_AS, &before);
+    assert_false(ok);
+    assert_int_equal(fiber_stats().running, 1);
+    steps_n = 0;
+    assert_true(fiber_try_start(child, NULL));
+    fiber_yield();
+    assert_int_equal(steps_n, 1);
+    loop_stop_all();
+}
+
 static void from_callback(void *arg)
 {
     (void)arg;
@@ -52,6 +72,15 @@ static void from_callback(void *arg)
     fiber_start(child, NULL); /* at once */
     step(3);
     loop_stop_all();
+}
+
+static void starts_or_not(void **state)
+{
+    (void)state;
+#if SANITIZE_ADDRESS || SANITIZE_THREAD
+    skip(); /* they need memory of their own */
+#endif
+    run(without_memory);
 }
 
 static void starts_at_once(void **state)
@@ -372,9 +401,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(starts_at_once), cmocka_unit_test(starts_queued),
-        cmocka_unit_test(parks),          cmocka_unit_test(lazy_timer),
-        cmocka_unit_test(many),           cmocka_unit_test(queues),
-        cmocka_unit_test(yields),         cmocka_unit_test(keeps_rounding),
+        cmocka_unit_test(starts_or_not),  cmocka_unit_test(parks),
+        cmocka_unit_test(lazy_timer),     cmocka_unit_test(many),
+        cmocka_unit_test(queues),         cmocka_unit_test(yields),
+        cmocka_unit_test(keeps_rounding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
