@@ -195,6 +195,15 @@ static bool ports_bind(struct running *r, struct err *e)
     return true;
 }
 
+/* Read by root at the start; the next certificate, at SIGHUP, by the server's user. */
+static void warn_of_key(const struct settings *s)
+{
+    if (s->tls_key && access(s->tls_key, R_OK) != 0)
+        log_say(LOG_WARN, "tls.key_unreadable",
+                "user %s cannot read %s: SIGHUP will not load a new certificate, a restart will",
+                s->user, s->tls_key);
+}
+
 /* App migrations that root can see and the server's user cannot would be skipped in silence. */
 static bool become(struct running *r, const struct process_user *u, struct err *e)
 {
@@ -204,6 +213,7 @@ static bool become(struct running *r, const struct process_user *u, struct err *
     bool there = access(app, F_OK) == 0;
     if (!process_become(u, e))
         return false;
+    warn_of_key(r->settings);
     if (there && access(app, R_OK | X_OK) != 0)
         return err_set(e, 1, "app_migrations",
                        "user %.40s cannot read %.80s: make the folder readable", r->settings->user,
