@@ -39,9 +39,17 @@ static struct options {
     bool poisson;
 } options = {.connections = 64, .seed = 1, .seconds = 10, .timeout_s = 30};
 
+static struct inputs {
+    const char *mix, *clients, *target, *prefix, *sets[MIX_COLUMNS_MAX];
+    unsigned set_count;
+    bool save, quiet;
+} inputs = {.target = "127.0.0.1:8000", .prefix = "n"};
+
 struct tally {
     uint64_t statuses[STATUS_MAX], bad;
-    struct histogram latency, service;
+    struct histogram latency,
+        service;              /* of answers as they should be; service counts from sending */
+    struct histogram refused; /* of all other answers, from sending */
 };
 
 static struct {
@@ -123,7 +131,7 @@ static void send_next(struct link *l);
 
 static void say_bad(const struct mix_kind *k, const struct link_answer *a)
 {
-    if (run.shown++ < SHOWN_MAX)
+    if (!inputs.quiet && run.shown++ < SHOWN_MAX)
         fprintf(stderr, "load: [%s] %d %.*s\n", k->name, a->status, (int)(a->n < 300 ? a->n : 300),
                 a->body);
 }
@@ -163,12 +171,13 @@ static void answered(struct link *l, const struct link_answer *a)
     t->statuses[a->status > 0 && a->status < STATUS_MAX ? a->status : 0]++;
     run.answered++;
     run.bytes += a->head_n + a->n;
-    histogram_record(&t->latency, now - l->now.at_us);
-    histogram_record(&t->service, now - l->sent_us);
     if (good) {
+        histogram_record(&t->latency, now - l->now.at_us);
+        histogram_record(&t->service, now - l->sent_us);
         mix_keep_from(&run.mix, k, l->client, a->body, a->n);
     } else {
         t->bad++;
+        histogram_record(&t->refused, now - l->sent_us);
         say_bad(k, a);
     }
     client_advance(l);
@@ -300,6 +309,8 @@ static void loop(void)
     double next = (double)run.begin_us;
     int64_t check = run.begin_us + SECOND_US, now = run.begin_us;
     bool open = options.rate > 0;
+    if (now >= run.measure_us) /* before the first request, so that none is forgotten */
+        measure(now);
     for (unsigned i = 0; !open && i < options.connections; i++)
         send_next(&run.links[i]);
     while (!over(now) || (!quiet() && now < run.end_us + (int64_t)GRACE_S * SECOND_US)) {
@@ -342,6 +353,8 @@ static void put_kind(const struct mix_kind *k, const struct tally *t, const char
     histogram_put_json(&t->latency, stdout);
     printf(",\"service_ms\":");
     histogram_put_json(&t->service, stdout);
+    printf(",\"refused_ms\":");
+    histogram_put_json(&t->refused, stdout);
     putchar('}');
 }
 
@@ -374,26 +387,29 @@ static void report(double seconds)
 static const char usage[] =
     "usage: load --mix FILE --clients FILE [--target IP:PORT] [--connections N] [--seconds S]\n"
     "            [--rate R [--poisson]] [--requests N] [--set NAME=VALUE]... [--prefix TEXT]\n"
-    "            [--timeout S] [--seed N] [--warmup S] [--save]\n"
+    "            [--timeout S] [--seed N] [--warmup S] [--save] [--quiet]\n"
     "Without --rate: closed loop. Prints \"measuring\" when the warm-up is over, then the result.\n"
     "Formats and examples: bench/README.md\n";
 
 static const struct option names[] = {
-    {"mix", required_argument, NULL, 'm'},     {"clients", required_argument, NULL, 'c'},
-    {"target", required_argument, NULL, 't'},  {"connections", required_argument, NULL, 'n'},
-    {"seconds", required_argument, NULL, 's'}, {"rate", required_argument, NULL, 'r'},
-    {"poisson", no_argument, NULL, 'p'},       {"requests", required_argument, NULL, 'q'},
-    {"set", required_argument, NULL, 'v'},     {"prefix", required_argument, NULL, 'x'},
-    {"timeout", required_argument, NULL, 'o'}, {"seed", required_argument, NULL, 'e'},
-    {"warmup", required_argument, NULL, 'w'},  {"save", no_argument, NULL, 'a'},
-    {"help", no_argument, NULL, 'h'},          {0},
+    {"mix", required_argument, NULL, 'm'},
+    {"clients", required_argument, NULL, 'c'},
+    {"target", required_argument, NULL, 't'},
+    {"connections", required_argument, NULL, 'n'},
+    {"seconds", required_argument, NULL, 's'},
+    {"rate", required_argument, NULL, 'r'},
+    {"poisson", no_argument, NULL, 'p'},
+    {"requests", required_argument, NULL, 'q'},
+    {"set", required_argument, NULL, 'v'},
+    {"prefix", required_argument, NULL, 'x'},
+    {"timeout", required_argument, NULL, 'o'},
+    {"seed", required_argument, NULL, 'e'},
+    {"warmup", required_argument, NULL, 'w'},
+    {"save", no_argument, NULL, 'a'},
+    {"quiet", no_argument, NULL, 'u'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
-
-static struct inputs {
-    const char *mix, *clients, *target, *prefix, *sets[MIX_COLUMNS_MAX];
-    unsigned set_count;
-    bool save;
-} inputs = {.target = "127.0.0.1:8000", .prefix = "n"};
 
 static double number(const char *text)
 {
@@ -434,6 +450,8 @@ static void option_take(int c, char *value)
         options.poisson = true;
     if (c == 'a')
         inputs.save = true;
+    if (c == 'u')
+        inputs.quiet = true;
     if (c == 'v' && inputs.set_count < MIX_COLUMNS_MAX)
         inputs.sets[inputs.set_count++] = value;
 }

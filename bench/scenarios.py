@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is measured, one function a name. Comparisons run in interleaved rounds (A B A B …) and are
 judged by the median of the rounds' ratios, since the machine's speed drifts between rounds."""
+import concurrent.futures
 import os
 import shutil
 import socket
@@ -263,6 +264,99 @@ def start(b):
     b.report.add('start: warm', median(warm), 'ms', most=250, note='worst %.0f' % max(warm))
 
 
+# ---- others while some are slow ---------------------------------------------------------------------
+
+READS = ('refresh', 'login', 'signup')  # what to leave out of the traffic for reads to remain
+SLOW = '''
+create function public.bench_slow() returns trigger language plpgsql as
+    $$ begin if new.name = 'slow' then perform pg_sleep(5); end if; return new; end $$;
+create trigger bench_slow before insert on public.profiles
+    for each row execute function public.bench_slow();
+'''
+
+
+def crowd(b):
+    b.report.title('Reads (user and me, 200 a second) beside 500 logins in flight, and beside a '
+                   '5 s query per loop')
+    with b.basalt(loops=2, pool_size=8) as basalt:
+        crowd = Crowd(b, basalt)
+        crowd.logins()
+        basalt.sql(SLOW)
+        crowd.queries()
+
+
+class Crowd:
+    def __init__(self, b, basalt):
+        self.b, self.basalt, self.g = b, basalt, b.generator
+        rows = clients.insert(basalt, 600)
+        self.readers = self.g.clients_file(rows[500:])
+        self.crowd = self.g.clients_file(rows[:500])
+        self.keys = {'apikey': basalt.anon}
+        self.reads()  # warm
+
+    def reads(self, seconds=2.5):
+        result = self.g.run(self.basalt.target, self.g.mix_file('traffic', READS), self.readers,
+                            self.keys, machine.Meter(server=self.basalt.pid), connections=100,
+                            rate=200, seconds=seconds)
+        self.b.report.keep('crowd', result)
+        return result
+
+    def beside(self, work):
+        """The reads while work() goes on; both results."""
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            other = pool.submit(work)
+            time.sleep(0.2)  # it has begun
+            return self.reads(), other.result()
+
+    def judge(self, what, idle, busy):
+        p99 = {name: [max(k['latency_ms']['p99'] for k in r['kinds'].values()) for r in results]
+               for name, results in (('idle', idle), ('busy', busy))}
+        self.b.report.add('reads beside %s: p99 of that without' % what,
+                          median(p99['busy']) / median(p99['idle']), 'x', most=2,
+                          note='%.2f ms, without %.2f ms' % (median(p99['busy']),
+                                                             median(p99['idle'])))
+        no_errors(self.b.report, 'reads beside ' + what, idle + busy)
+
+    def logins(self):
+        add, idle, busy, floods, hashes = self.b.report.add, [], [], [], []
+        for _ in range(self.b.args.rounds):
+            hashes.append(self.g.json_of('bare_hash', 20)['ms']['p50'])
+            idle.append(self.reads())
+            reads, flood = self.beside(lambda: self.g.run(
+                self.basalt.target, self.g.mix_file('login'), self.crowd, self.keys,
+                connections=500, requests=500, seconds=30, quiet=True))
+            busy.append(reads)
+            floods.append(flood)
+        self.judge('500 logins', idle, busy)
+        kinds = [f['kinds']['login'] for f in floods]
+        add('of 500 logins at once: refused within, worst',
+            max(k['refused_ms']['max'] for k in kinds), 'ms', most=50,
+            note='%d refused' % median([k['errors'] for k in kinds]))
+        threads = max(1, machine.CORES - 1)
+        rates = [k['count'] * bare / 1000 / f['seconds'] / threads
+                 for k, f, bare in zip(kinds, floods, hashes)]
+        add('of 500 logins at once: of what the hash threads can do', median(rates), 'x', least=0.9,
+            note='%d accepted' % median([k['count'] for k in kinds]))
+
+    def queries(self):
+        slow = {'apikey': self.basalt.service, 'Authorization': 'Bearer ' + self.basalt.service}
+
+        def query(i):
+            return servers.request(self.basalt.target, 'POST', '/auth/v1/admin/users', slow, {
+                'email': 'slow-%d-%d@bench.example' % (time.monotonic_ns(), i),
+                'password': 'irrelevant here', 'user_metadata': {'name': 'slow'}})[0]
+
+        idle, busy = [self.reads(4)], []
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(query, i) for i in range(2)]
+            time.sleep(0.5)
+            busy.append(self.reads(4))
+            statuses = [q.result() for q in both]
+        if statuses != [200, 200]:
+            raise servers.Failed('the slow queries answered %s' % statuses)
+        self.judge('a 5 s query per loop', idle, busy)
+
+
 # ---- the load of acceptance ------------------------------------------------------------------------
 
 def load(b):
@@ -372,5 +466,5 @@ def hours(b):
 
 
 ALL = {'user': user, 'login': login, 'signup': signup, 'cpu': cpu, 'memory': memory, 'start': start,
-       'load': load}
+       'crowd': crowd, 'load': load}
 ASKED_FOR = {'hours': hours}  # takes long, so only by name
