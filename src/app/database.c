@@ -70,6 +70,7 @@ static bool open_private(struct settings *s, const char *dir, const struct secre
         .admin_password = secrets->db_admin,
         .max_connections = settings_pool_size(s) + SPARE_CONNECTIONS,
     };
+    pg_now_forget_environment();
     if (!cluster_start(&c, &db->cluster, e))
         return false;
     const char *base = cluster_conninfo(db->cluster, &db->memory);

@@ -9,6 +9,8 @@ bool connect_database(struct settings *s, struct secrets *secrets, struct databa
     const char *url = s->direct_database_url ? s->direct_database_url : s->database_url;
     if (!url && !run_state_read(dir, &s->memory, &r, e))
         return false;
+    if (!url)
+        pg_now_forget_environment();
     if (!secrets_load_for_command(s, dir, secrets, e))
         return false;
     return database_open_url(url ? url : r.db_url, db, e);

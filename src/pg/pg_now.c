@@ -2,6 +2,7 @@
 #include "pg/pg_now.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
 #include "pg/pg_error.h"
@@ -16,6 +17,20 @@ enum {
     ARGS_MAX = 64,        /* no statement of ours has more; an array on the stack */
     CONNINFO_MAX = 16384, /* several hosts with long options still fit */
 };
+
+void pg_now_forget_environment(void)
+{
+    /* what PQconndefaults does not list: startup parameters, and where services are looked up */
+    static const char *const others[] = {"PGTZ", "PGDATESTYLE", "PGGEQO", "PGSERVICEFILE",
+                                         "PGSYSCONFDIR"};
+    PQconninfoOption *options = PQconndefaults();
+    for (const PQconninfoOption *o = options; o && o->keyword; o++)
+        if (o->envvar)
+            unsetenv(o->envvar);
+    PQconninfoFree(options);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        unsetenv(others[i]);
+}
 
 static void drop_notice(void *ctx, const PGresult *r)
 {

@@ -11,6 +11,11 @@
 
 struct pg_now;
 
+/*
+ * Drops libpq's variables (PGHOST, PGSERVICE, PGOPTIONS…) from our environment: they speak of some
+ * other server, and some of them keep us from our private one. Before there are threads that connect.
+ */
+void pg_now_forget_environment(void);
 /* e 503 with a sentence: which server, why (password never shown). */
 MUST_CHECK bool pg_now_open(const char *conninfo, int timeout_ms, struct pg_now **out,
                             struct err *e);

@@ -38,6 +38,20 @@ static void test_query(void **state)
     assert_true(pg_now_server_version(c) >= 140000);
 }
 
+static void test_environment(void **state)
+{
+    (void)state;
+    setenv("PGSERVICE", "nosuch", 1);
+    setenv("PGOPTIONS", "-c statement_timeout=1", 1);
+    setenv("PGCHANNELBINDING", "require", 1);
+    setenv("PGTZ", "Asia/Tokyo", 1);
+    pg_now_forget_environment();
+    assert_null(getenv("PGSERVICE"));
+    assert_null(getenv("PGTZ"));
+    CLEANUP(pg_now_close) struct pg_now *c = open_now();
+    assert_true(pg_now_script(c, "select pg_sleep(0.1)", NULL, &(struct err){0}));
+}
+
 static void test_errors(void **state)
 {
     (void)state;
@@ -145,9 +159,10 @@ int main(void)
 {
     test_pg_start();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_query),      cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_open_fails), cmocka_unit_test(test_conninfo),
-        cmocka_unit_test(test_quoting),    cmocka_unit_test(test_password_apart),
+        cmocka_unit_test(test_query),          cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_errors),         cmocka_unit_test(test_open_fails),
+        cmocka_unit_test(test_conninfo),       cmocka_unit_test(test_quoting),
+        cmocka_unit_test(test_password_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
