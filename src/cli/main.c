@@ -77,7 +77,7 @@ static int split(const struct command *c, char **words, int n, char **own, int *
 
 int main(int argc, char **argv)
 {
-    process_std_open();
+    process_begin();
     if (argc < 2)
         return usage(stderr, 2);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0

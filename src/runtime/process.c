@@ -400,9 +400,13 @@ unsigned process_files_raise(unsigned wanted)
     return l.rlim_cur < UINT_MAX ? (unsigned)l.rlim_cur : UINT_MAX;
 }
 
-void process_std_open(void)
+void process_begin(void)
 {
     int fd;
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGCHLD, SIG_DFL);
     do
         fd = open("/dev/null", O_RDWR);
     while (fd >= 0 && fd <= STDERR_FILENO);

@@ -76,8 +76,12 @@ MUST_CHECK bool process_become(const struct process_user *u, struct err *e);
  * is then. Children inherit it.
  */
 unsigned process_files_raise(unsigned wanted);
-/* Opens what of the descriptors 0 to 2 is closed as /dev/null, before another file gets the number. */
-void process_std_open(void);
+/*
+ * First thing in main, against what whoever started us has left: descriptors 0 to 2 closed (opened as
+ * /dev/null, before another file gets the number), signals blocked, SIGCHLD ignored (we would never
+ * see a child's end).
+ */
+void process_begin(void);
 /*
  * No new privileges (set-uid programs run as we do) and not dumpable: no core file, no ptrace and no
  * reading of our memory by others with our uid, since secrets are in it. For children only the first.

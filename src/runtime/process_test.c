@@ -432,18 +432,31 @@ static void files_raised(void **state)
     setrlimit(RLIMIT_NOFILE, &before);
 }
 
-static void std_opened(void **state)
+static int begun_in_child(void)
+{
+    sigset_t all, now;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    signal(SIGCHLD, SIG_IGN);
+    close(0);
+    close(1);
+    process_begin();
+    int fd = open("/dev/zero", O_RDONLY);
+    if (fd <= 2 || write(1, "x", 1) != 1 || read(0, &fd, 1) != 0)
+        return 1;
+    sigprocmask(SIG_SETMASK, NULL, &now);
+    if (sigismember(&now, SIGTERM) || sigismember(&now, SIGCHLD))
+        return 2;
+    return sh("exit 7", NULL) == 7 ? 0 : 3;
+}
+
+static void begins(void **state)
 {
     int status = -1;
     (void)state;
     pid_t pid = fork();
-    if (pid == 0) {
-        close(0);
-        close(1);
-        process_std_open();
-        int fd = open("/dev/zero", O_RDONLY);
-        _exit(fd > 2 && write(1, "x", 1) == 1 && read(0, &fd, 1) == 0 ? 0 : 1);
-    }
+    if (pid == 0)
+        _exit(begun_in_child());
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
 }
@@ -486,7 +499,7 @@ int main(void)
         cmocka_unit_test(usable_without_root),
         cmocka_unit_test(becomes),
         cmocka_unit_test(files_raised),
-        cmocka_unit_test(std_opened),
+        cmocka_unit_test(begins),
         cmocka_unit_test(owners),
     };
     return cmocka_run_group_tests(tests, NULL, close_out);
