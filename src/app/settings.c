@@ -77,7 +77,8 @@ const char *settings_data_dir(struct settings *s)
     if (dir[0] == '/')
         return dir;
     char *cwd = getcwd(NULL, 0);
-    BUG(!cwd);
+    if (!cwd) /* the working folder was removed: whoever uses the path says that it is none */
+        return dir;
     struct str path =
         arena_printf(&s->memory, "%s/%s", cwd, strncmp(dir, "./", 2) == 0 ? dir + 2 : dir);
     free(cwd);
