@@ -296,6 +296,7 @@ static bool start_fresh(struct cluster *c, struct err *e)
     bool was;
     if (!cluster_proc_end_all(c->dir.pg, LEFTOVER_MS, e))
         return false;
+    process_reap_orphans(); /* its backends, when it was killed */
     remove_locks(c);
     if (spawn(c, &log_from, e) && wait_ready(c, log_from, e))
         return true;

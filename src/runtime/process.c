@@ -159,6 +159,12 @@ static bool reaped(pid_t pid, int *exit_code)
     return true;
 }
 
+void process_reap_orphans(void)
+{
+    while (getpid() == 1 && waitpid(-1, &(int){0}, WNOHANG) > 0)
+        ;
+}
+
 static int ms_until(int64_t mono_us)
 {
     int64_t left = mono_us - clock_mono_us();

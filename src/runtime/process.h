@@ -32,6 +32,12 @@ MUST_CHECK bool process_run(const struct process_spec *s, int timeout_ms, struct
  */
 bool process_wait(pid_t pid, int timeout_ms, int *exit_code);
 
+/*
+ * As process 1 of a container, whose children all orphans become: clears the ended ones away. Only
+ * while no child is waited for elsewhere.
+ */
+void process_reap_orphans(void);
+
 /* Start time in clock ticks since boot (field 22 of /proc/pid/stat); false when there is none or it is a zombie. */
 bool process_start_time(pid_t pid, uint64_t *out);
 /* Real path of the executable; false as above or without permission. */

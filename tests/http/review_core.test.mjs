@@ -111,6 +111,33 @@ describe('starting', () => {
   })
 })
 
+const childrenOf = (pid) => fs.readdirSync('/proc').filter((name) => {
+  try {
+    return /^\d+$/.test(name)
+      && Number(fs.readFileSync(`/proc/${name}/stat`, 'utf8').split(') ').pop().split(' ')[1]) === pid
+  } catch {
+    return false // it has ended
+  }
+}).map(Number)
+
+const noNamespaces = spawnSync('unshare', ['-pf', '--mount-proc', 'true']).status !== 0
+
+test('as process 1 of a container it clears away what a killed PostgreSQL leaves',
+  { skip: noNamespaces && 'no namespaces here' }, async () => {
+    const server = startBy('exec unshare -pf --mount-proc "$0" "$@"')
+    await waitFor('the ready line', () => /^ready /m.test(server.out), 30_000)
+    const [one] = childrenOf(server.child.pid)
+    const [postmaster, ...others] = childrenOf(one)
+    assert.deepEqual(others, [])
+    process.kill(postmaster, 'SIGKILL')
+    await waitFor('a new PostgreSQL, and no zombie', () => {
+      const now = childrenOf(one)
+      return now.length === 1 && now[0] !== postmaster
+    }, 20_000)
+    process.kill(one, 'SIGTERM')
+    assert.equal((await within(40_000, 'stopping', server.exited)).code, 0)
+  })
+
 describe('the log', () => {
   test('that nobody reads stops nobody: lines are dropped and counted', async () => {
     const server = startBy('exec "$0" "$@"', { stdio: ['ignore', 'pipe', 'pipe'] })
