@@ -24,10 +24,10 @@
  * the writer nor for each other: one that is preempted half-way only holds up the writer.
  */
 enum {
-    RING_BYTES = 1 << 20,
-    HEADER = 8,          /* a line's length; 0: not published */
-    BATCH = 64,          /* lines a writev */
-    STREAM_CHUNK = 4096, /* what a pipe takes without blocking once poll says so (PIPE_BUF) */
+    RING_BYTES = 512 * 1024, /* some 1,500 request lines; all of it becomes resident */
+    HEADER = 8,              /* a line's length; 0: not published */
+    BATCH = 64,              /* lines a writev */
+    STREAM_CHUNK = 4096,     /* what a pipe takes without blocking once poll says so (PIPE_BUF) */
     FILE_CHUNK = 65536,
     STALL_POLL_MS = 50, /* how often a stalled writer looks whether it shall end */
     GATHER_MS = 5,      /* while lines flow the writer naps, so that they come in batches */
