@@ -103,6 +103,8 @@ def compare_user(b, basalt, nginx, target, people, keys):
     add('user: nginx requests a second', median([r['per_s'] for r in theirs]), '/s')
     add('user: bytes an answer', median([r['bytes'] / r['answered'] for r in ours]), 'B',
         note='nginx %.0f' % median([r['bytes'] / r['answered'] for r in theirs]))
+    add('user: log lines dropped', basalt.log_lines_dropped(), '',
+        note='of %d' % sum(r['answered'] for r in ours))
     no_errors(b.report, 'user', ours)
 
 
@@ -459,7 +461,7 @@ def hours(b):
             print('  %d of %d: %d answers, user p99 %.1f ms, server %.1f MiB, PostgreSQL %.1f MiB' % (
                 part + 1, parts, answered, result['kinds']['user']['latency_ms']['p99'],
                 *sizes[-1]), flush=True)
-        dropped = sum(line.count('"log.dropped"') for line in open(basalt.log_path, encoding='utf-8'))
+        dropped = basalt.log_lines_dropped()
     b.report.add('soak: answers', answered, '')
     b.report.add('soak: errors', errors, '', most=0)
     b.report.add('soak: log lines dropped', dropped, '', most=0)

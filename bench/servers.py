@@ -111,6 +111,11 @@ class Basalt:
             raise Failed('psql: ' + done.stderr.strip())
         return done.stdout
 
+    def log_lines_dropped(self):
+        """What the request log says of lines that it had no room for."""
+        with open(self.log_path, encoding='utf-8') as f:
+            return sum(json.loads(line)['lines'] for line in f if '"log.dropped"' in line)
+
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
