@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -24,10 +25,11 @@
  * the writer nor for each other: one that is preempted half-way only holds up the writer.
  */
 enum {
-    RING_BYTES = 512 * 1024, /* some 1,500 request lines; all of it becomes resident */
-    HEADER = 8,              /* a line's length; 0: not published */
-    BATCH = 64,              /* lines a writev */
-    STREAM_CHUNK = 4096,     /* what a pipe takes without blocking once poll says so (PIPE_BUF) */
+    RING_BYTES = 1 << 20,
+    PAGE = 4096,         /* where pages are larger the ring just stays resident */
+    HEADER = 8,          /* a line's length; 0: not published */
+    BATCH = 64,          /* lines a writev */
+    STREAM_CHUNK = 4096, /* what a pipe takes without blocking once poll says so (PIPE_BUF) */
     FILE_CHUNK = 65536,
     STALL_POLL_MS = 50, /* how often a stalled writer looks whether it shall end */
     GATHER_MS = 5,      /* while lines flow the writer naps, so that they come in batches */
@@ -35,7 +37,7 @@ enum {
     TAIL_ROOM = 32      /* for "truncated":true and the line's end */
 };
 
-static _Alignas(64) unsigned char ring[RING_BYTES];
+static _Alignas(PAGE) unsigned char ring[RING_BYTES];
 static _Alignas(64) _Atomic uint64_t ring_tail; /* bytes reserved since the start */
 static _Alignas(64) _Atomic uint64_t ring_head; /* bytes written out */
 static _Alignas(64) _Atomic bool writer_sleeps;
@@ -75,6 +77,34 @@ static void ring_clear(uint64_t pos, size_t n)
     size_t at = pos % RING_BYTES, first = n < RING_BYTES - at ? n : RING_BYTES - at;
     memset(ring + at, 0, first);
     memset(ring, 0, n - first);
+}
+
+/* Fresh pages are zero, as what was cleared is. */
+static void pages_release(size_t from, size_t to)
+{
+    from = (from + PAGE - 1) / PAGE * PAGE;
+    to = to / PAGE * PAGE;
+    if (from < to)
+        madvise(ring + from, to - from, MADV_DONTNEED);
+}
+
+/*
+ * Gives an empty ring's memory back, a half at a time: its room is taken as a producer takes it, so
+ * that nobody writes there, while producers have the other half.
+ */
+static void ring_release(void)
+{
+    enum { HALF = RING_BYTES / 2 };
+    for (int i = 0; i < 2; i++) {
+        uint64_t pos = atomic_load(&ring_head), empty = pos;
+        if (!atomic_compare_exchange_strong(&ring_tail, &empty, pos + HALF))
+            return; /* somebody has begun a line */
+        size_t from = pos % RING_BYTES, to = from + HALF;
+        pages_release(from, to < RING_BYTES ? to : RING_BYTES);
+        if (to > RING_BYTES)
+            pages_release(0, to - RING_BYTES);
+        atomic_store_explicit(&ring_head, pos + HALF, memory_order_release);
+    }
 }
 
 static size_t record_size(size_t n)
@@ -247,10 +277,12 @@ static void *writer_main(void *arg)
         if (atomic_load(&stop_at_us) != INT64_MAX && (empty || shall_stop()))
             break;
         quiet = wrote ? 0 : quiet + 1;
-        if (quiet <= QUIET_NAPS || !told)
+        if (quiet <= QUIET_NAPS || !told) {
             nap();
-        else
-            sleep_until_woken();
+            continue;
+        }
+        ring_release();
+        sleep_until_woken();
     }
     atomic_store(&writer_ended, true);
     return NULL;

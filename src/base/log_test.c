@@ -203,6 +203,52 @@ static void keeps_each_threads_order(void **state)
     close(fd);
 }
 
+static atomic_int pushing;
+
+static void *push(void *arg)
+{
+    for (int i = 0; i < LINES; i++) {
+        char line[64];
+        int n = snprintf(line, sizeof(line), "%d %d\n", *(int *)arg, i);
+        while (!ring_push(line, (size_t)n))
+            sched_yield();
+    }
+    atomic_fetch_sub(&pushing, 1);
+    return NULL;
+}
+
+/* The ring's memory is given back whenever it is empty, while others write: no line is lost. */
+static void loses_nothing_when_memory_is_given_back(void **state)
+{
+    pthread_t threads[THREADS];
+    int ids[THREADS], next[THREADS] = {0};
+    int fd = scratch();
+    (void)state;
+    atomic_store(&pushing, THREADS);
+    for (int i = 0; i < THREADS; i++) {
+        ids[i] = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, push, &ids[i]), 0);
+    }
+    while (atomic_load(&pushing) > 0 || atomic_load(&ring_head) != atomic_load(&ring_tail)) {
+        while (write_batch(fd, FILE_CHUNK))
+            ;
+        ring_release();
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    struct str text = contents(fd), line;
+    while (str_cut(text, '\n', &line, &text)) {
+        struct str thread, number;
+        int64_t t = -1, i = -1;
+        assert_true(str_cut(line, ' ', &thread, &number));
+        assert_true(str_to_i64(thread, &t) && str_to_i64(number, &i));
+        assert_int_equal(i, next[t]++);
+    }
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(next[i], LINES);
+    close(fd);
+}
+
 static void a_stalled_pipe_stops_nobody(void **state)
 {
     int ends[2];
@@ -268,6 +314,7 @@ int main(void)
         cmocka_unit_test(writes_errors),
         cmocka_unit_test(cuts_long_lines_at_a_field),
         cmocka_unit_test(keeps_each_threads_order),
+        cmocka_unit_test(loses_nothing_when_memory_is_given_back),
         cmocka_unit_test(resumes_when_the_pipe_moves),
         cmocka_unit_test(a_stalled_pipe_stops_nobody),
     };
