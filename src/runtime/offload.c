@@ -108,13 +108,15 @@ static void thread_run_job(struct offload_pool *p, struct offload_job *job)
     int64_t begin = clock_mono_us();
     job->run(job);
     int64_t took = clock_mono_us() - begin;
-    job_send_home(job, job_home);
     pthread_mutex_lock(&p->lock);
     p->busy--;
     p->done++;
     p->mean_us = p->mean_us == 0 ? took + (took == 0) : p->mean_us + (took - p->mean_us) / 8;
     if (p->closing)
         pthread_cond_signal(&p->finished);
+    pthread_mutex_unlock(&p->lock); /* counted first: whoever hears of it finds its thread free */
+    job_send_home(job, job_home);
+    pthread_mutex_lock(&p->lock);
 }
 
 static void *thread_main(void *arg)
