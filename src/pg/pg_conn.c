@@ -288,8 +288,7 @@ static bool socket_gone(struct pg_conn *c)
 {
     if (PQsocket(c->pg) >= 0)
         return false;
-    if (c->watch)
-        fdwatch_close(c->watch);
+    fdwatch_abandon(c->watch);
     c->watch = NULL;
     return true;
 }

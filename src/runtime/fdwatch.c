@@ -6,8 +6,17 @@
 #include "base/clock.h"
 #include "runtime/loop_impl.h"
 
+/*
+ * A child of ours has a copy of each descriptor from its fork until it drops them, a moment later.
+ * What was closed meanwhile is still watched by the kernel, under a number that means nothing any
+ * more; so an abandoned watch is kept until no such child can be left.
+ */
+enum { ABANDONED_US = 10 * 1000 * 1000 };
+
 struct fdwatch {
     struct poller_watch watch;
+    struct fdwatch *next; /* abandoned before */
+    int64_t abandoned_us;
     struct loop *loop;
     void (*fn)(void *ctx, int ready);
     void *ctx;
@@ -61,4 +70,34 @@ void fdwatch_close(struct fdwatch *w)
     poller_set(w->loop, &w->watch, 0);
     w->loop->handles--;
     free(w);
+}
+
+static void fdwatch_ignored(struct poller_watch *pw, uint32_t ready)
+{
+    (void)pw, (void)ready;
+}
+
+void fdwatch_bury(struct loop *l, int64_t before_us)
+{
+    struct fdwatch **at = &l->abandoned;
+    while (*at && (*at)->abandoned_us >= before_us) /* the latest first */
+        at = &(*at)->next;
+    for (struct fdwatch *w; (w = *at);) {
+        *at = w->next;
+        free(w);
+    }
+}
+
+void fdwatch_abandon(struct fdwatch *w)
+{
+    if (!w)
+        return;
+    struct loop *l = w->loop;
+    BUG(l != loop_current());
+    w->watch.fn = fdwatch_ignored;
+    w->abandoned_us = clock_mono_us();
+    w->next = l->abandoned;
+    l->abandoned = w;
+    l->handles--;
+    fdwatch_bury(l, w->abandoned_us - ABANDONED_US);
 }

@@ -13,5 +13,7 @@ struct fdwatch *fdwatch_open(int fd, void (*fn)(void *ctx, int ready), void *ctx
 void fdwatch_set(struct fdwatch *w, int events);
 /* Must come before the descriptor is closed. No callback afterwards. */
 void fdwatch_close(struct fdwatch *w);
+/* The same when the library has closed it already: its number may be somebody else's by now. */
+void fdwatch_abandon(struct fdwatch *w);
 
 #endif

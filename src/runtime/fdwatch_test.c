@@ -110,9 +110,42 @@ static void closes_in_callback(void **state)
     assert_int_equal(calls, 1);
 }
 
+/* The library closes its descriptor first, while a child that was just forked holds a copy. */
+static void abandon_main(void *arg)
+{
+    (void)arg;
+    boss = fiber_current();
+    int copy = dup(pair[0]), number = pair[0];
+    watch = fdwatch_open(pair[0], on_ready, pair);
+    fdwatch_set(watch, FDWATCH_READ);
+    close(pair[0]);
+    pair[0] = dup(pair[1]);
+    assert_int_equal(pair[0], number); /* somebody else's by now */
+    other = fdwatch_open(pair[0], on_ready, pair);
+    fdwatch_set(other, FDWATCH_READ);
+    fdwatch_abandon(watch);
+    fdwatch_abandon(NULL);
+    watch = other;
+    assert_int_equal(write(pair[1], "x", 1), 1); /* the copy can be read: nobody is called */
+    assert_int_equal(next_ready(5000), -1);
+    assert_int_equal(write(copy, "x", 1), 1);
+    assert_int_equal(next_ready(10 * CLOCK_S), FDWATCH_READ);
+    close(copy);
+    fdwatch_close(watch);
+    loop_stop_all();
+}
+
+static void abandoned(void **state)
+{
+    (void)state;
+    run(abandon_main);
+    assert_int_equal(calls, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(abandoned),
         cmocka_unit_test(interest),
         cmocka_unit_test(closes_in_callback),
     };

@@ -375,6 +375,7 @@ static void loop_close(struct loop *l)
     uv_run(&l->uv, UV_RUN_DEFAULT); /* the prepare handle is closing: nothing of ours runs */
     uv_loop_close(&l->uv);
     poller_close(l);
+    fdwatch_bury(l, INT64_MAX);
     fiber_sched_close(l);
     timer_heap_close(l);
     free(l->deferred.v);

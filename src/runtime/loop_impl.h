@@ -98,6 +98,7 @@ struct loop {
     struct loop_calls deferred, deferred_taken;
     struct list tasks;
     struct poller poller;
+    struct fdwatch *abandoned; /* the latest first */
     struct timer_heap timers;
     struct fiber_sched fibers;
 
@@ -136,5 +137,7 @@ void timer_heap_set_alarm(struct loop *l); /* so that the poll wakes for the nex
 void fiber_sched_open(struct loop *l);
 void fiber_sched_close(struct loop *l);
 bool fiber_sched_run(struct loop *l); /* who is runnable now; false when nobody was */
+/* Frees the abandoned watches of before that time. */
+void fdwatch_bury(struct loop *l, int64_t before_us);
 
 #endif
