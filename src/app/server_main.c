@@ -103,6 +103,12 @@ static bool open_auth(struct settings *s, const char *api_url, struct guard *gua
         .profile_fields = text(s->profile_fields),
         .profile_roles = text(s->profile_roles),
         .cache_entries = (size_t)s->cache_entries,
+        .mailer_paths = {[MAIL_PATH_confirmation] = text(s->mailer_urlpaths_confirmation),
+                         [MAIL_PATH_recovery] = text(s->mailer_urlpaths_recovery),
+                         [MAIL_PATH_invite] = text(s->mailer_urlpaths_invite),
+                         [MAIL_PATH_email_change] = text(s->mailer_urlpaths_email_change)},
+        .mailer_external_hosts = text(s->mailer_external_hosts),
+        .mailer_authorized = text(s->mailer_authorized_addresses),
     };
     return auth_open(&c, out, e);
 }

@@ -16,6 +16,16 @@
 
 struct auth;
 
+/* Where links of mails lead: a setting each. */
+enum mail_path {
+    MAIL_PATH_none,
+    MAIL_PATH_confirmation,
+    MAIL_PATH_recovery,
+    MAIL_PATH_invite,
+    MAIL_PATH_email_change,
+    MAIL_PATH_COUNT
+};
+
 struct auth_config {
     struct guard *guard;          /* signs and verifies with the same keys */
     struct str api_url;           /* public base, "https://api.example.com" */
@@ -34,6 +44,10 @@ struct auth_config {
     struct str profile_fields;    /* "name,role,…": what clients may write */
     struct str profile_roles;     /* "basic_user,Creator,…": the first is the default */
     size_t cache_entries;         /* users kept per loop */
+    struct str mailer_paths[MAIL_PATH_COUNT]; /* "/auth/v1/verify", or an absolute URL */
+    struct str mailer_external_hosts; /* X-Forwarded-Host that may be the host of a link */
+    struct str mailer_authorized;     /* the only addresses that get mail; absent: all */
+    unsigned mailer_notifications;    /* bit per enum mail_kind (auth/mailer.h) that is sent */
 };
 
 MUST_CHECK bool auth_open(const struct auth_config *c, struct auth **out, struct err *e);

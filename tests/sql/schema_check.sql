@@ -837,6 +837,9 @@ BEGIN
         ('authenticated', 'SELECT FROM basalt.secret'),
         ('authenticator', 'SELECT FROM basalt.setting'),
         ('supabase_storage_admin', 'SELECT FROM basalt.audit_event'),
+        ('postgres', 'SELECT FROM basalt.mail'),
+        ('authenticator', 'INSERT INTO basalt.job (kind) VALUES (''x'')'),
+        ('supabase_storage_admin', 'SELECT FROM basalt.job'),
         ('service_role',  'SELECT FROM basalt.secret')
     ) AS v(who, line) LOOP
         PERFORM pg_temp.expect(c.who, c.line, '42501');
