@@ -72,10 +72,13 @@ struct user {
     struct uuid id;
     struct str aud, role, email, phone;
     struct str password;   /* stored hash, "" when none; never shown */
-    int64_t email_confirmed_us, phone_confirmed_us, banned_until_us, deleted_us, created_us;
+    struct str email_change, phone_change; /* asked for, not confirmed; "" when none */
+    int64_t email_confirmed_us, phone_confirmed_us, banned_until_us, deleted_us, created_us, updated_us;
+    int64_t invited_us, confirmation_sent_us, recovery_sent_us, email_change_sent_us, phone_change_sent_us;
+    int64_t reauthentication_sent_us, last_sign_in_us;
     bool is_anonymous, is_sso;
     struct str app_metadata, user_metadata; /* JSON objects */
-    struct str head, factors, identities, tail; /* the rest of the API's JSON (basalt.user_row) */
+    struct str factors, identities;         /* JSON arrays; factors absent when there are none */
 };
 
 /* GoTrue's User object (auth.md §1.1). */

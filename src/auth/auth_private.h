@@ -49,7 +49,7 @@ MUST_CHECK bool hasher_check(struct req *req, struct offload_place *place, struc
                              struct str stored, bool *ok, bool *stale, struct err *e);
 
 /* user.c */
-enum { USER_COLUMNS = 19 };
+enum { USER_COLUMNS = 27 };
 /* A row of basalt.user_row, copied into the arena; every user_* statement returns its columns in one order. */
 MUST_CHECK bool user_from_row(const struct pg_result *r, size_t row, struct arena *a, struct user *out, struct err *e);
 /* 422 "weak_password" when it breaks the rules (auth.md §6.7). */

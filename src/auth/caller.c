@@ -191,7 +191,7 @@ static void pack(struct entry *t, const struct user *u, struct str json)
     char *at = t->text;
     t->caller = (struct caller){.user = *u, .json = packed(&at, json), .cached = t};
     struct user *own = &t->caller.user;
-    own->password = own->head = own->tail = own->identities = own->factors = (struct str){0};
+    own->password = own->identities = own->factors = own->email_change = own->phone_change = (struct str){0};
     own->aud = packed(&at, u->aud);
     own->role = packed(&at, u->role);
     own->email = packed(&at, u->email);

@@ -60,10 +60,9 @@ static void put_lookalike(struct buf *b, const struct req *req, struct str email
 }
 
 /* The row of an unconfirmed user is shown again, but not what an administrator wrote into an invitation. */
-static void put_unconfirmed(struct buf *b, const struct req *req, struct user *known)
+static void put_unconfirmed(struct buf *b, struct user *known)
 {
-    struct str invited;
-    if (json_get(known->head, "invited_at", JSON_STR, &invited, req->arena)) {
+    if (known->invited_us) {
         known->user_metadata = S("{}");
         known->identities = S("[]");
     }
@@ -81,7 +80,7 @@ static bool repeated(struct req *req, struct resp *resp, struct str email, struc
         return false;
     struct buf *b = resp_json(resp, 200);
     if (found && !user_confirmed(&known))
-        put_unconfirmed(b, req, &known);
+        put_unconfirmed(b, &known);
     else
         put_lookalike(b, req, email, data);
     return resp_done(resp, e);

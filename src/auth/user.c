@@ -4,8 +4,8 @@
 #include "base/json.h"
 
 /* The user_* statements select the same columns in the same order; their enums must agree. */
-_Static_assert((int)USER_BY_ID_TAIL == USER_COLUMNS - 1 && (int)USER_BY_EMAIL_TAIL == USER_COLUMNS - 1
-                   && (int)USER_LIST_TAIL == USER_COLUMNS - 1 && (int)USER_BY_REFRESH_TOKEN_TAIL == USER_COLUMNS - 1,
+_Static_assert((int)USER_BY_ID_IDENTITIES == USER_COLUMNS - 1 && (int)USER_BY_EMAIL_IDENTITIES == USER_COLUMNS - 1
+                   && (int)USER_LIST_IDENTITIES == USER_COLUMNS - 1 && (int)USER_BY_REFRESH_TOKEN_IDENTITIES == USER_COLUMNS - 1,
                "columns of basalt.user_row");
 
 /* 0 for null alone. SQL may say 'infinity', or a year that our clock does not know: for ever, except
@@ -17,6 +17,30 @@ static int64_t time_set(const struct pg_result *r, size_t row, unsigned column)
     if (us != 0 || !text.p)
         return us;
     return text.n > 0 && (text.p[0] == '-' || str_ends(text, S("BC"))) ? 1 : INT64_MAX;
+}
+
+static void times_from_row(const struct pg_result *r, size_t row, struct user *u)
+{
+    struct {
+        int64_t *to;
+        unsigned column;
+    } times[] = {
+        {&u->email_confirmed_us, USER_BY_ID_EMAIL_CONFIRMED_AT},
+        {&u->phone_confirmed_us, USER_BY_ID_PHONE_CONFIRMED_AT},
+        {&u->banned_until_us, USER_BY_ID_BANNED_UNTIL},
+        {&u->deleted_us, USER_BY_ID_DELETED_AT},
+        {&u->created_us, USER_BY_ID_CREATED_AT},
+        {&u->updated_us, USER_BY_ID_UPDATED_AT},
+        {&u->invited_us, USER_BY_ID_INVITED_AT},
+        {&u->confirmation_sent_us, USER_BY_ID_CONFIRMATION_SENT_AT},
+        {&u->recovery_sent_us, USER_BY_ID_RECOVERY_SENT_AT},
+        {&u->email_change_sent_us, USER_BY_ID_EMAIL_CHANGE_SENT_AT},
+        {&u->phone_change_sent_us, USER_BY_ID_PHONE_CHANGE_SENT_AT},
+        {&u->reauthentication_sent_us, USER_BY_ID_REAUTHENTICATION_SENT_AT},
+        {&u->last_sign_in_us, USER_BY_ID_LAST_SIGN_IN_AT},
+    };
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+        *times[i].to = time_set(r, row, times[i].column);
 }
 
 bool user_from_row(const struct pg_result *r, size_t row, struct arena *a, struct user *out, struct err *e)
@@ -33,10 +57,10 @@ bool user_from_row(const struct pg_result *r, size_t row, struct arena *a, struc
         {&u.password, USER_BY_ID_ENCRYPTED_PASSWORD},
         {&u.app_metadata, USER_BY_ID_APP_METADATA},
         {&u.user_metadata, USER_BY_ID_USER_METADATA},
-        {&u.head, USER_BY_ID_HEAD},
+        {&u.email_change, USER_BY_ID_EMAIL_CHANGE},
+        {&u.phone_change, USER_BY_ID_PHONE_CHANGE},
         {&u.factors, USER_BY_ID_FACTORS},
         {&u.identities, USER_BY_ID_IDENTITIES},
-        {&u.tail, USER_BY_ID_TAIL},
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct str value = pg_row_str(r, row, texts[i].column);
@@ -45,34 +69,63 @@ bool user_from_row(const struct pg_result *r, size_t row, struct arena *a, struc
             return err_set(e, 413, "request_entity_too_large", "user is too large");
     }
     uuid_parse(pg_row_str(r, row, USER_BY_ID_ID), &u.id);
-    u.email_confirmed_us = time_set(r, row, USER_BY_ID_EMAIL_CONFIRMED_AT);
-    u.phone_confirmed_us = time_set(r, row, USER_BY_ID_PHONE_CONFIRMED_AT);
-    u.banned_until_us = time_set(r, row, USER_BY_ID_BANNED_UNTIL);
-    u.deleted_us = time_set(r, row, USER_BY_ID_DELETED_AT);
-    u.created_us = pg_row_time(r, row, USER_BY_ID_CREATED_AT);
+    times_from_row(r, row, &u);
     u.is_anonymous = pg_row_bool(r, row, USER_BY_ID_IS_ANONYMOUS);
     u.is_sso = pg_row_bool(r, row, USER_BY_ID_IS_SSO_USER);
     *out = u;
     return true;
 }
 
-/* The members of a JSON object's text, without its braces. */
-static struct str members(struct str object)
+/* Left out when unset, and when it is beyond our clock ('infinity' is no date either). */
+static void put_time(struct buf *b, const char *name, int64_t us)
 {
-    return object.n >= 2 ? str_of(object.p + 1, object.n - 2) : (struct str){0};
+    if (us != 0 && us != 1 && us != INT64_MAX)
+        json_put_ktime(b, name, us);
+}
+
+static void put_text(struct buf *b, const char *name, struct str s)
+{
+    if (s.n)
+        json_put_kstr(b, name, s);
+}
+
+/* The column of that name: the earlier of the two. */
+static int64_t confirmed_us(const struct user *u)
+{
+    int64_t email = u->email_confirmed_us, phone = u->phone_confirmed_us;
+    return email && (!phone || email < phone) ? email : phone;
 }
 
 void user_put_json(struct buf *b, const struct user *u)
 {
     json_put_open(b, '{');
-    json_put_raw(b, members(u->head));
+    json_put_kstr(b, "id", uuid_str(&u->id));
+    json_put_kstr(b, "aud", u->aud);
+    json_put_kstr(b, "role", u->role);
+    json_put_kstr(b, "email", u->email.p ? u->email : S(""));
+    put_time(b, "email_confirmed_at", u->email_confirmed_us);
+    put_time(b, "invited_at", u->invited_us);
+    json_put_kstr(b, "phone", u->phone.p ? u->phone : S(""));
+    put_time(b, "phone_confirmed_at", u->phone_confirmed_us);
+    put_time(b, "confirmation_sent_at", u->confirmation_sent_us);
+    put_time(b, "confirmed_at", confirmed_us(u));
+    put_time(b, "recovery_sent_at", u->recovery_sent_us);
+    put_text(b, "new_email", u->email_change);
+    put_time(b, "email_change_sent_at", u->email_change_sent_us);
+    put_text(b, "new_phone", u->phone_change);
+    put_time(b, "phone_change_sent_at", u->phone_change_sent_us);
+    put_time(b, "reauthentication_sent_at", u->reauthentication_sent_us);
+    put_time(b, "last_sign_in_at", u->last_sign_in_us);
     json_put_kraw(b, "app_metadata", u->app_metadata);
     json_put_kraw(b, "user_metadata", u->user_metadata);
     if (u->factors.p)
         json_put_kraw(b, "factors", u->factors);
     json_put_kraw(b, "identities", u->identities);
-    buf_char(b, ',');
-    json_put_raw(b, members(u->tail));
+    put_time(b, "created_at", u->created_us);
+    put_time(b, "updated_at", u->updated_us);
+    put_time(b, "banned_until", u->banned_until_us);
+    put_time(b, "deleted_at", u->deleted_us);
+    json_put_kbool(b, "is_anonymous", u->is_anonymous);
     json_put_close(b, '}');
 }
 
