@@ -8,6 +8,7 @@
 #include "base/url.h"
 #include "base/utf8.h"
 #include "guard/guard.h"
+#include "guard/quota.h"
 #include "ops/metrics.h"
 #include "pg/pg_tx.h"
 #include "runtime/fiber.h"
@@ -201,6 +202,8 @@ static bool guard_step(const struct pipeline *p, struct req *req, int64_t *from,
 {
     guard_identify(p->services->guard, req);
     stage_end(stage.key, from);
+    if (!quota_address(req, e))
+        return false;
     bool ok = guard_allow(p->services->guard, req, e)
               && (req->route->access != ACCESS_USER || caller_check(req, e))
               && (req->route->access != ACCESS_SERVICE || caller_check_service(req, e));
@@ -209,7 +212,7 @@ static bool guard_step(const struct pipeline *p, struct req *req, int64_t *from,
         count_denied(e);
     if (!ok && req->surface == SURFACE_APP)
         unauthorized(e);
-    return ok;
+    return ok && quota_user(req, e);
 }
 
 static bool body_step(struct req *req, int64_t *from, struct err *e)
@@ -289,6 +292,7 @@ static void common_headers(const struct pipeline *p, const struct req *req, stru
 {
     cors_headers(p->cors, req, resp);
     allow_header(p, req, resp);
+    quota_headers(req, resp);
     resp_header(resp, "X-Request-ID", str_from(req->id));
     buf_str(&resp->headers, security_headers);
     if (req->tls)

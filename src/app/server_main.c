@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "guard/quota.h"
 #include "http/tls.h"
 #include "ops/metrics.h"
 #include "ops/vitals.h"
@@ -113,14 +114,35 @@ static bool open_auth(struct settings *s, const char *api_url, struct guard *gua
     return auth_open(&c, out, e);
 }
 
+static bool open_quota(const struct settings *s, struct quota **out, struct err *e)
+{
+    struct quota_config c = {
+        .enabled = strcmp(s->rate_limits, "on") == 0,
+        .limits = {
+#define X(id, setting, period_s, by, kind, help) [QUOTA_##id] = s->setting,
+#include "guard/quota.def"
+#undef X
+        },
+        .header = text(s->rate_limit_header),
+        .mail_confirms = !settings_autoconfirm(s),
+        .entries = (size_t)s->rate_limit_entries,
+    };
+    return quota_open(&c, out, e);
+}
+
 bool server_main_services(struct settings *s, const char *api_url, const struct secrets *secrets,
                           const struct database *db, struct services *out, struct err *e)
 {
     struct services v = {0};
-    if (!open_guard(s, secrets, &v.guard, e))
+    if (!open_quota(s, &v.quota, e))
         return false;
+    if (!open_guard(s, secrets, &v.guard, e)) {
+        quota_close(v.quota);
+        return false;
+    }
     if (!open_auth(s, api_url, v.guard, db, &v.auth, e)) {
         guard_close(v.guard);
+        quota_close(v.quota);
         return false;
     }
     *out = v;
@@ -131,6 +153,7 @@ void server_main_services_close(struct services *v)
 {
     auth_close(v->auth);
     guard_close(v->guard);
+    quota_close(v->quota);
     *v = (struct services){0};
 }
 

@@ -6,9 +6,11 @@
 struct account;
 struct auth;
 struct guard;
+struct quota;
 
 struct services {
     struct guard *guard;
+    struct quota *quota;
     struct auth *auth;
     struct account *account;
 };

@@ -17,6 +17,7 @@ struct services;    /* app/services.h: what handlers work with */
 struct principal;   /* guard/principal.h: who is calling */
 struct pg_client;   /* pg/pg_tx.h: the request's one place for a connection */
 struct caller;      /* auth/auth.h: the user behind the token, on routes that ask for one */
+struct quota_met;   /* guard/quota.c: the limits that this request met */
 struct audit_trail; /* audit/audit.h: events of this request, logged when it is answered */
 
 struct req {
@@ -46,6 +47,7 @@ struct req {
     struct pg_client *pg;
     struct audit_trail *audit;
     struct caller *caller;
+    struct quota_met *quota;
     struct err *failure; /* what the answer reports, for the log; NULL: none */
     int64_t hash_us;     /* time spent waiting for hashes, for Server-Timing and metrics */
     int64_t handled_us;  /* monotonic, the answer was built */

@@ -33,14 +33,17 @@ enum route_surface {
     SURFACE_COUNT
 };
 
+/* How often the route may be called; guard/quota.c knows the limits behind each word. */
 enum route_limit {
     LIMIT_NONE,
-    LIMIT_LOGIN,
-    LIMIT_SIGNUP,
-    LIMIT_TOKEN,
-    LIMIT_MAIL,
+    LIMIT_LOGIN,  /* a password is checked */
+    LIMIT_SIGNUP, /* a user is made */
+    LIMIT_TOKEN,  /* any grant */
+    LIMIT_MAIL,   /* a mail is sent: otp, magiclink, recover, resend, PUT user, invite … */
+    LIMIT_VERIFY, /* a code or link is tried */
     LIMIT_READ,
-    LIMIT_ADMIN
+    LIMIT_ADMIN,
+    LIMIT_COUNT
 };
 
 enum { ROUTE_PARAMS_MAX = 4 };

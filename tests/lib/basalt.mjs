@@ -108,7 +108,11 @@ export class Server {
     const from = performance.now()
     const log = fs.openSync(this.#logFile, 'a')
     const args = ['serve', '--data', this.data, ...this.args]
-    const settings = { listen: '127.0.0.1:0', admin_listen: '127.0.0.1:0', ...this.settings }
+    const settings = {
+      listen: '127.0.0.1:0', admin_listen: '127.0.0.1:0',
+      rate_limits: 'off', // a test of limits asks for them
+      ...this.settings,
+    }
     const child = spawn(binary, args, {
       cwd: this.home, env: environment(settings, this.env), stdio: ['ignore', 'pipe', log],
     })

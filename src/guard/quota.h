@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How often: the limits of quota.def, each a token bucket by address, user, key or for the whole
+ * instance. The pipeline applies the ones of a route's `limit` column and of the app's surface;
+ * features take from the others. Addresses are counted as networks (IPv4 /32, IPv6 /64) with room
+ * for many people behind one; accounts are strict. A request with a secret API key comes from a
+ * server that speaks for many, so no address limit counts it.
+ *
+ * Errors: 429 "over_request_rate_limit" or "over_email_send_rate_limit", with Retry-After.
+ */
+#ifndef GUARD_QUOTA_H
+#define GUARD_QUOTA_H
+
+#include "base/err.h"
+#include "http/req.h"
+#include "http/resp.h"
+
+enum quota_id {
+#define X(id, setting, period_s, by, kind, help) QUOTA_##id,
+#include "guard/quota.def"
+#undef X
+    QUOTA_COUNT
+};
+
+struct quota;
+
+struct quota_config {
+    bool enabled;                    /* false: nothing is limited */
+    const char *limits[QUOTA_COUNT]; /* "30", "30/1h", "0" (always refused), "off"; NULL: off */
+    struct str header;  /* field whose first value names the client; absent: its address does */
+    bool mail_confirms; /* addresses are confirmed by mail: mails are counted (GoTrue) */
+    size_t entries;     /* counters kept at most */
+};
+
+/* e: status 2 "config" for a limit that cannot be read, naming its setting. */
+MUST_CHECK bool quota_open(const struct quota_config *c, struct quota **out, struct err *e);
+void quota_close(struct quota *q);
+
+/* One more of id for key; an absent key is the client's address. From features, before their work. */
+MUST_CHECK bool quota_take(struct req *req, enum quota_id id, struct str key, struct err *e);
+/* One more mail to the (lower-cased) address. */
+MUST_CHECK bool quota_mail(struct req *req, struct str address, struct err *e);
+
+/* Of the pipeline: the route's limits by address, once the API key is known. */
+MUST_CHECK bool quota_address(struct req *req, struct err *e);
+/* Likewise by user, once the caller is known. */
+MUST_CHECK bool quota_user(struct req *req, struct err *e);
+/* X-RateLimit-Limit, -Remaining, -Reset (seconds) of the tightest limit met, on the app's routes. */
+void quota_headers(const struct req *req, struct resp *resp);
+
+#endif
