@@ -20,7 +20,7 @@ const quantile = (list, q) => {
 
 // ---- a pool of one ---------------------------------------------------------------------------
 
-test('pool size 1: 600 mixed requests, 200 at a time, 60 hashes among them, each as if alone',
+test('pool size 1: 2,000 mixed requests, 200 at a time, 60 hashes among them, each as if alone',
   async (t) => {
     const server = await start({ settings: { ...off, pool_size: 1 } })
     const users = []
@@ -28,7 +28,7 @@ test('pool size 1: 600 mixed requests, 200 at a time, 60 hashes among them, each
     const user = (i) => users[i % users.length]
     const fresh = async () => loggedIn(server, user(0))
     const refreshing = []
-    for (let i = 0; i < 60; i++) refreshing.push(await fresh())
+    for (let i = 0; i < 200; i++) refreshing.push(await fresh())
     // [request, the status it has alone]; 6 of 20 hash
     const kinds = [
       [(i) => server.auth('GET', '/user', { token: user(i).token }), 200],
@@ -45,7 +45,7 @@ test('pool size 1: 600 mixed requests, 200 at a time, 60 hashes among them, each
       [(i) => server.service('GET', `/admin/users/${user(i).id}`), 200],
       [() => server.call('/nowhere'), 404],
     ]
-    const work = Array.from({ length: 600 }, (_, i) => ({ i, kind: kinds[i % kinds.length] }))
+    const work = Array.from({ length: 2000 }, (_, i) => ({ i, kind: kinds[i % kinds.length] }))
     assert.equal(work.slice(0, 200).filter(({ kind }) => kind[2]).length, 60)
     const answers = []
     const { ms: all } = await timed(async () => {
@@ -61,7 +61,7 @@ test('pool size 1: 600 mixed requests, 200 at a time, 60 hashes among them, each
       else assert.equal(status, work[i].kind[1], `request ${i}: ${status} ${text.slice(0, 200)}`)
     })
     t.diagnostic(`${Math.round(all)} ms, ${refused} refused`)
-    assert.ok(refused <= 30 * room, `${refused} of 600 refused`)
+    assert.ok(refused <= 100 * room, `${refused} of 2,000 refused`)
     assert.equal(await server.metric('basalt_pg_pool_size'), 1)
     const [{ n }] = await server.sql(`select count(*)::int as n from pg_stat_activity
       where usename in ('supabase_auth_admin', 'authenticator', 'supabase_storage_admin')`)
