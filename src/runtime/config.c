@@ -424,11 +424,19 @@ static const char *metavar(enum config_type type)
     return words[type];
 }
 
+/* A row's help may be a phrase; what follows it is a sentence. */
+static void full_stop(struct buf *b, const struct config_row *row)
+{
+    if (!str_ends(str_from(row->help), S(".")))
+        buf_char(b, '.');
+}
+
 static void help_row(struct buf *b, const struct config_table *t, const struct config_row *row,
                      struct arena *a)
 {
     struct str name = str_from(row->name);
     buf_printf(b, "  %.*s%s\n      %s", STR_ARG(flag_name(a, name)), metavar(row->type), row->help);
+    full_stop(b, row);
     if (row->type == CONFIG_CHOICE)
         buf_printf(b, " One of: %s.", row->choices);
     if (row->fallback)
@@ -464,6 +472,7 @@ static void md_row(struct buf *b, const struct config_table *t, const struct con
     buf_printf(b, row->fallback ? " | `%s` | " : " | %s | ",
                row->fallback ? row->fallback : "none");
     md_text(b, row->help);
+    full_stop(b, row);
     if (row->type == CONFIG_INT || row->type == CONFIG_DURATION || row->type == CONFIG_SIZE
         || row->type == CONFIG_CHOICE) {
         BUF_LIT(b, " Accepted: ");
