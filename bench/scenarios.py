@@ -12,6 +12,7 @@ import clients
 import machine
 import servers
 from report import median
+from timing import timing
 
 TOKENS = 10000       # distinct tokens of GET /auth/v1/user
 CONNECTIONS = 64     # of a closed loop
@@ -470,5 +471,5 @@ def hours(b):
 
 
 ALL = {'user': user, 'login': login, 'signup': signup, 'cpu': cpu, 'memory': memory, 'start': start,
-       'crowd': crowd, 'load': load}
+       'crowd': crowd, 'load': load, 'timing': timing}
 ASKED_FOR = {'hours': hours}  # takes long, so only by name
