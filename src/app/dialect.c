@@ -39,11 +39,14 @@ static bool new_auth_version(const struct req *req)
     return memcmp(v.p, auth_version.p, v.n) >= 0;
 }
 
-/* "weak_password" lists its reasons; length is the one rule there is. */
 static void put_weak(struct buf *b, const struct err *e)
 {
-    if (e->code && strcmp(e->code, "weak_password") == 0)
-        json_put_kraw(b, "weak_password", S("{\"reasons\":[\"length\"]}"));
+    if (!e->reasons)
+        return;
+    json_put_key(b, "weak_password");
+    json_put_open(b, '{');
+    json_put_kraw(b, "reasons", str_from(e->reasons));
+    json_put_close(b, '}');
 }
 
 /* The gateway in front of GoTrue answers for itself when the API key is missing or wrong. */

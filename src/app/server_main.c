@@ -99,6 +99,8 @@ static bool open_auth(struct settings *s, const char *api_url, struct guard *gua
         .autoconfirm = settings_autoconfirm(s),
         .unverified_may_login = s->allow_unverified,
         .password_min = s->password_min_length,
+        .password_characters = text(s->password_required_characters),
+        .password_blocklist = settings_password_blocklist(s),
         .hash_threads = settings_hash_threads(s),
         .profile_table = db->profile_table,
         .profile_fields = text(s->profile_fields),

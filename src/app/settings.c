@@ -122,6 +122,13 @@ bool settings_autoconfirm(const struct settings *s)
     return strcmp(s->mailer_autoconfirm, "true") == 0;
 }
 
+enum password_blocklist settings_password_blocklist(const struct settings *s)
+{
+    return strcmp(s->password_blocklist, "refuse") == 0 ? PASSWORD_BLOCKLIST_REFUSE
+           : strcmp(s->password_blocklist, "off") == 0  ? PASSWORD_BLOCKLIST_OFF
+                                                        : PASSWORD_BLOCKLIST_REPORT;
+}
+
 static struct str listen_host(const struct settings *s)
 {
     struct str all = str_from(s->listen);

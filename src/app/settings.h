@@ -3,6 +3,7 @@
 #ifndef APP_SETTINGS_H
 #define APP_SETTINGS_H
 
+#include "auth/auth.h"
 #include "runtime/config.h"
 
 struct settings {
@@ -36,6 +37,7 @@ unsigned settings_pool_size(const struct settings *s);
 unsigned settings_loops(const struct settings *s);
 unsigned settings_hash_threads(const struct settings *s);
 bool settings_autoconfirm(const struct settings *s);
+enum password_blocklist settings_password_blocklist(const struct settings *s);
 /* "http://127.0.0.1:8000" unless api_url says otherwise; port as bound. */
 const char *settings_api_url(struct settings *s, int port);
 bool settings_listens_on_loopback(const struct settings *s);

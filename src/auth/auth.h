@@ -16,6 +16,13 @@
 
 struct auth;
 
+/* What becomes of a password that everybody tries first. */
+enum password_blocklist {
+    PASSWORD_BLOCKLIST_REPORT, /* taken; the session says weak_password */
+    PASSWORD_BLOCKLIST_REFUSE,
+    PASSWORD_BLOCKLIST_OFF
+};
+
 /* Where links of mails lead: a setting each. */
 enum mail_path {
     MAIL_PATH_none,
@@ -39,6 +46,8 @@ struct auth_config {
     int64_t session_timebox_us, session_inactivity_us; /* 0: none */
     bool signup_enabled, email_enabled, autoconfirm, unverified_may_login;
     int64_t password_min;         /* bytes */
+    struct str password_characters; /* sets separated by ':', one character of each is needed */
+    enum password_blocklist password_blocklist;
     unsigned hash_threads;
     const char *profile_table;    /* "schema.table"; NULL: no profiles */
     struct str profile_fields;    /* "name,role,…": what clients may write */

@@ -52,8 +52,6 @@ MUST_CHECK bool hasher_check(struct req *req, struct offload_place *place, struc
 enum { USER_COLUMNS = 27 };
 /* A row of basalt.user_row, copied into the arena; every user_* statement returns its columns in one order. */
 MUST_CHECK bool user_from_row(const struct pg_result *r, size_t row, struct arena *a, struct user *out, struct err *e);
-/* 422 "weak_password" when it breaks the rules (auth.md §6.7). */
-MUST_CHECK bool user_password_check(const struct auth_config *c, struct str password, struct err *e);
 
 /* session.c */
 enum { SESSION_REFRESH_TOKEN_LENGTH = 12 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/auth_api.h"
 
+#include "auth/password_rules.h"
 #include "base/clock.h"
 #include "base/json.h"
 
@@ -36,7 +37,7 @@ static bool signup_checked(const struct req *req, const struct signup_in *in, st
         return err_set(e, 400, "phone_provider_disabled", "Phone signups are disabled");
     if (!c->email_enabled)
         return err_set(e, 400, "email_provider_disabled", "Email signups are disabled");
-    return user_password_check(c, in->password, e) && user_email_normal(req->arena, in->email, email, e);
+    return password_rules_check(c, in->password, NULL, e) && user_email_normal(req->arena, in->email, email, e);
 }
 
 /* What a stranger sees of an address that is taken: a user like a new one (auth.md §6.2). */
@@ -113,9 +114,11 @@ bool signup_api_post(struct req *req, struct resp *resp, struct err *e)
         return e->code && strcmp(e->code, "email_exists") == 0 ? repeated(req, resp, email, in.data, e) : false;
 
     struct buf *b = resp_json(resp, 200);
-    if (l.pair.access_token.p)
+    if (l.pair.access_token.p) {
         auth_api_put_session(resp, b, &l.pair, &l.user);
-    else
+        password_rules_put_weak(b, auth_config_of(req), in.password);
+    } else {
         user_put_json(b, &l.user);
+    }
     return resp_done(resp, e);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/auth_api.h"
 
+#include "auth/password_rules.h"
 #include "base/json.h"
 
 struct token_in {
@@ -15,18 +16,6 @@ static const struct json_field token_fields[] = {
 };
 
 static const struct json_shape token_shape = {token_fields, sizeof(token_fields) / sizeof(token_fields[0]), false};
-
-/* A password that breaks today's rules still logs in; the session says so (auth.md §6.7). */
-static void put_weak(struct buf *b, const struct err *weak)
-{
-    b->n--; /* the session's closing brace */
-    json_put_key(b, "weak_password");
-    json_put_open(b, '{');
-    json_put_kstr(b, "message", str_from(weak->message));
-    json_put_kraw(b, "reasons", S("[\"length\"]"));
-    json_put_close(b, '}');
-    json_put_close(b, '}');
-}
 
 static bool grant_password(struct req *req, const struct token_in *in, struct resp *resp, struct err *e)
 {
@@ -45,9 +34,7 @@ static bool grant_password(struct req *req, const struct token_in *in, struct re
         return false;
     struct buf *b = resp_json(resp, 200);
     auth_api_put_session(resp, b, &l.pair, &l.user);
-    struct err weak = {0};
-    if (!user_password_check(c, in->password, &weak) && !b->failed)
-        put_weak(b, &weak);
+    password_rules_put_weak(b, c, in->password);
     return resp_done(resp, e);
 }
 

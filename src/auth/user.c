@@ -203,10 +203,3 @@ bool user_email_normal(struct arena *a, struct str email, struct str *out, struc
     *out = str_of(p, email.n);
     return true;
 }
-
-bool user_password_check(const struct auth_config *c, struct str password, struct err *e)
-{
-    if ((int64_t)password.n >= c->password_min)
-        return true;
-    return err_set(e, 422, "weak_password", "Password should be at least %lld characters.", (long long)c->password_min);
-}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/auth_private.h"
+#include "auth/password_rules.h"
 
 #include <stdio.h>
 
@@ -77,7 +78,7 @@ bool user_admin_update(struct req *req, struct str id, const struct user_change 
 {
     struct str hash = absent_if_empty(c->password_hash);
     if (c->password.n
-        && (!user_password_check(auth_config_of(req), c->password, e)
+        && (!password_rules_check(auth_config_of(req), c->password, NULL, e)
             || !hasher_make(req, c->password, &hash, e)))
         return false;
 

@@ -11,10 +11,11 @@
 struct err {
     int status;        /* HTTP status; jobs and the CLI map it too. 0: no error */
     const char *code;  /* stable, static storage */
-    char message[160]; /* safe to show */
+    char message[512]; /* safe to show */
     char detail[320];  /* log only */
     char sqlstate[6];  /* "" unless PostgreSQL said it */
     int retry_after_s; /* > 0: answer carries Retry-After */
+    const char *reasons; /* of "weak_password": JSON array, static storage */
     const char *file, *func;
     int line;
 };

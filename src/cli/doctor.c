@@ -143,6 +143,8 @@ static void check_exposure(struct doctor *d)
         warn(d, "no API key is asked for", "set api_key_required=true");
     if (s->password_min_length < 8)
         warn(d, "passwords may be shorter than 8", "set password_min_length=8");
+    if (settings_password_blocklist(s) != PASSWORD_BLOCKLIST_REFUSE)
+        warn(d, "the most common passwords may be set", "set password_blocklist=refuse");
 }
 
 int doctor_command(struct settings *s, const char **args, int n)
