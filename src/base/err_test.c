@@ -33,7 +33,7 @@ static void fills_and_clears(void **state)
 static void cuts_between_characters(void **state)
 {
     struct err e = {0};
-    char text[400];
+    char text[800];
     (void)state;
     for (size_t pad = 0; pad < 4; pad++) {
         size_t n = pad;
@@ -43,14 +43,14 @@ static void cuts_between_characters(void **state)
         text[n] = '\0';
         err_set(&e, 400, "x", "%s", text);
         size_t got = strlen(e.message);
-        assert_true(got >= 156 && (got - pad) % 4 == 0);
+        assert_true(got >= sizeof(e.message) - 4 && (got - pad) % 4 == 0);
         err_detail(&e, "%s", text);
         assert_true((strlen(e.detail) - pad) % 4 == 0);
     }
     memset(text, 'a', sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
     err_set(&e, 400, "x", "%s", text);
-    assert_int_equal(strlen(e.message), 159);
+    assert_int_equal(strlen(e.message), sizeof(e.message) - 1);
 }
 
 int main(void)
