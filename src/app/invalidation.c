@@ -2,14 +2,16 @@
 #include "app/invalidation.h"
 
 #include "guard/epoch.h"
+#include "jobs/jobs.h"
 #include "pg/pg_notify.h"
 
 /* Payloads of basalt_cache (migrations/0009_cache.sql): "u:<user>", "s:<session>", "*", "k:". */
 static void on_message(void *ctx, struct str channel, struct str payload)
 {
     (void)ctx;
-    (void)channel;
-    if (str_starts(payload, S("u:")) || str_starts(payload, S("s:")))
+    if (str_is(channel, "basalt_jobs"))
+        jobs_wake();
+    else if (str_starts(payload, S("u:")) || str_starts(payload, S("s:")))
         epoch_bump(str_from_at(payload, 2));
     else
         epoch_bump_all();
@@ -19,11 +21,12 @@ static void on_reconnect(void *ctx)
 {
     (void)ctx;
     epoch_bump_all();
+    jobs_wake();
 }
 
 bool invalidation_open(const char *conninfo, struct err *e)
 {
-    static const char *const channels[] = {"basalt_cache", NULL};
+    static const char *const channels[] = {"basalt_cache", "basalt_jobs", NULL};
     struct pg_notify_config c = {
         .conninfo = conninfo,
         .channels = channels,

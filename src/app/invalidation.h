@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What other nodes and plain SQL change, heard by LISTEN, voids what is cached here (architecture §4). */
+/* Heard by LISTEN: what other nodes and plain SQL change voids what is cached here (architecture §4), and new
+ * jobs wake their worker. */
 #ifndef APP_INVALIDATION_H
 #define APP_INVALIDATION_H
 

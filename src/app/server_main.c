@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app/admin_port.h"
+#include "app/background.h"
 #include "app/data_folder.h"
 #include "app/invalidation.h"
 #include "app/pipeline.h"
@@ -110,6 +111,7 @@ static bool open_auth(struct settings *s, const char *api_url, struct guard *gua
                          [MAIL_PATH_recovery] = text(s->mailer_urlpaths_recovery),
                          [MAIL_PATH_invite] = text(s->mailer_urlpaths_invite),
                          [MAIL_PATH_email_change] = text(s->mailer_urlpaths_email_change)},
+        .mail_kept_us = s->mail_retention,
         .mailer_external_hosts = text(s->mailer_external_hosts),
         .mailer_authorized = text(s->mailer_authorized_addresses),
     };
@@ -399,7 +401,8 @@ static void on_stop(void *ctx)
     r->stopping = true;
     log_say(LOG_INFO, "stopping", "finishing what was read, then stopping");
     admin_port_draining();
-    r->draining = r->admin ? 2 : 1;
+    r->draining = r->admin ? 3 : 2;
+    background_stop(on_drained, r);
     server_drain(r->api, on_drained, r);
     if (r->admin)
         server_drain(r->admin, on_drained, r);
@@ -472,6 +475,7 @@ static bool launch(struct running *r, struct err *e)
     if (r->db.cluster)
         cluster_watch(r->db.cluster, on_cluster_down, on_cluster_up, r);
     invalidation_start();
+    background_start(r->settings, &r->services);
     server_start(r->api);
     if (r->admin)
         server_start(r->admin);

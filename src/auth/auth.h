@@ -56,6 +56,8 @@ struct auth_config {
     struct str mailer_paths[MAIL_PATH_COUNT]; /* "/auth/v1/verify", or an absolute URL */
     struct str mailer_external_hosts; /* X-Forwarded-Host that may be the host of a link */
     struct str mailer_authorized;     /* the only addresses that get mail; absent: all */
+    int64_t mail_kept_us;             /* in the outbox, sent or not */
+    int64_t anonymous_kept_us;        /* anonymous users; 0: for ever */
     unsigned mailer_notifications;    /* bit per enum mail_kind (auth/mailer.h) that is sent */
 };
 
@@ -227,5 +229,11 @@ struct user_page {
 };
 MUST_CHECK bool user_admin_list(struct req *req, struct str filter, bool ascending, int64_t page, int64_t per_page,
                                 struct user_page *out, struct err *e);
+
+/* ---- in the background: handlers for jobs/, whose ctx is the struct services ----------------- */
+
+struct job;
+/* Deletes what is over (spec auth.md §4.2), in small batches. */
+MUST_CHECK bool housekeeping_run(struct job *j, struct err *e);
 
 #endif
