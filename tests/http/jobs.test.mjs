@@ -119,9 +119,10 @@ describe('jobs', () => {
 })
 
 test('a server that stops with a job at work gives it back within its grace', async () => {
-  const node = await start({ settings: { cleanup_interval: '100ms' } })
-  const login = await sql.session(node.urlAs('supabase_admin', 'DB_ADMIN_PASSWORD'))
-  const holder = await sql.session(node.urlAs('supabase_admin', 'DB_ADMIN_PASSWORD'))
+  const base = await start({ settings: { cleanup: 'false' } })
+  const node = await base.beside({ cleanup_interval: '100ms' })
+  const login = await sql.session(base.urlAs('supabase_admin', 'DB_ADMIN_PASSWORD'))
+  const holder = await sql.session(base.urlAs('supabase_admin', 'DB_ADMIN_PASSWORD'))
   await holder.rows('begin')
   await holder.rows('lock table basalt.mail in access exclusive mode')
   await waitFor('a run that waits for the lock', async () => (await login.rows(
