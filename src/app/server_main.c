@@ -118,7 +118,8 @@ static bool open_auth(struct settings *s, const char *api_url, struct guard *gua
     return auth_open(&c, out, e);
 }
 
-static bool open_quota(const struct settings *s, struct quota **out, struct err *e)
+static bool open_quota(const struct settings *s, const struct secrets *k, struct quota **out,
+                       struct err *e)
 {
     struct quota_config c = {
         .enabled = strcmp(s->rate_limits, "on") == 0,
@@ -130,6 +131,8 @@ static bool open_quota(const struct settings *s, struct quota **out, struct err 
         .header = text(s->rate_limit_header),
         .mail_confirms = !settings_autoconfirm(s),
         .entries = (size_t)s->rate_limit_entries,
+        .redis_url = s->redis_url,
+        .secret = text(k->jwt_secret),
     };
     return quota_open(&c, out, e);
 }
@@ -138,7 +141,7 @@ bool server_main_services(struct settings *s, const char *api_url, const struct 
                           const struct database *db, struct services *out, struct err *e)
 {
     struct services v = {0};
-    if (!open_quota(s, &v.quota, e))
+    if (!open_quota(s, secrets, &v.quota, e))
         return false;
     if (!open_guard(s, secrets, &v.guard, e)) {
         quota_close(v.quota);

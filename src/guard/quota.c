@@ -11,9 +11,10 @@
 #include "guard/services.h"
 #include "ops/metrics.h"
 #include "ops/ratelimit.h"
+#include "pg/pg_tx.h"
 
 enum by { BY_ADDRESS, BY_USER, BY_KEY, BY_INSTANCE };
-enum kind { KIND_REQUEST, KIND_MAIL };
+enum kind { KIND_REQUEST, KIND_FREQUENT, KIND_MAIL };
 
 static const struct row {
     const char *setting;
@@ -91,6 +92,10 @@ bool quota_open(const struct quota_config *c, struct quota **out, struct err *e)
     q->mail_confirms = c->mail_confirms;
     q->counters = ratelimit_new(c->entries);
     atomic_flag_clear(&q->told_of_proxy);
+    if (c->enabled && c->redis_url && !ratelimit_share(q->counters, c->redis_url, c->secret, e)) {
+        quota_close(q);
+        return false;
+    }
     *out = q;
     return true;
 }
@@ -185,7 +190,9 @@ static bool take(struct req *req, enum quota_id id, struct str key, struct err *
         return refused(id, rows[id].period_us, e);
     struct ratelimit_answer a;
     struct ratelimit_ask ask = {&l->rule, key};
-    bool ok = ratelimit_do(q->counters, RATELIMIT_TAKE, &ask, 1, &a);
+    /* no waiting with a transaction open (architecture, invariant 2) */
+    bool waits = !req->pg->open && rows[id].kind != KIND_FREQUENT;
+    bool ok = (waits ? ratelimit_do : ratelimit_do_now)(q->counters, RATELIMIT_TAKE, &ask, 1, &a);
     struct quota_met *m = met(req);
     if (!m->rule || !ok || a.remaining < m->answer.remaining) {
         m->rule = &l->rule;
@@ -198,6 +205,7 @@ bool quota_take(struct req *req, enum quota_id id, struct str key, struct err *e
 {
     if (req->services->quota->limits[id].state == OFF)
         return true;
+    BUG(!key.p && rows[id].by != BY_ADDRESS);
     if (!key.p && req->principal && req->principal->key == PRINCIPAL_KEY_SERVICE)
         return true;
     if (!key.p)
@@ -229,12 +237,27 @@ static bool app_limited(const struct req *req)
     return req->surface == SURFACE_APP && req->route->limit != LIMIT_NONE;
 }
 
+/*
+ * Mails are counted in their transaction, where nobody waits for Redis; so what others have sent is
+ * learnt here, before there is one.
+ */
+static void learn_mails(struct req *req)
+{
+    struct quota *q = req->services->quota;
+    const struct limit *l = &q->limits[QUOTA_EMAIL];
+    struct ratelimit_ask ask = {&l->rule, S("")};
+    if (q->mail_confirms && l->state == LIMITED)
+        ratelimit_do(q->counters, RATELIMIT_LOOK, &ask, 1, NULL);
+}
+
 bool quota_address(struct req *req, struct err *e)
 {
     enum route_limit limit = req->route->limit;
     const struct str here = {0};
     if (by_route[limit].set && !quota_take(req, by_route[limit].id, here, e))
         return false;
+    if (limit == LIMIT_SIGNUP || limit == LIMIT_MAIL)
+        learn_mails(req);
     return !app_limited(req) || quota_take(req, QUOTA_APP_ADDRESS, here, e);
 }
 

@@ -27,9 +27,11 @@ struct quota;
 struct quota_config {
     bool enabled;                    /* false: nothing is limited */
     const char *limits[QUOTA_COUNT]; /* "30", "30/1h", "0" (always refused), "off"; NULL: off */
-    struct str header;  /* field whose first value names the client; absent: its address does */
-    bool mail_confirms; /* addresses are confirmed by mail: mails are counted (GoTrue) */
-    size_t entries;     /* counters kept at most */
+    struct str header;     /* field whose first value names the client; absent: its address does */
+    bool mail_confirms;    /* addresses are confirmed by mail: mails are counted (GoTrue) */
+    size_t entries;        /* counters kept at most */
+    const char *redis_url; /* counters shared by nodes; NULL: each node for itself */
+    struct str secret;     /* of the project: shared counters of another are others */
 };
 
 /* e: status 2 "config" for a limit that cannot be read, naming its setting. */

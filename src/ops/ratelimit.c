@@ -2,12 +2,15 @@
 #include "ops/ratelimit.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/hex.h"
 #include "base/map.h"
+#include "crypto/hash.h"
+#include "ops/limitshare.h"
 
 enum {
     WAYS = 7,   /* with their windows exactly two cache lines */
@@ -34,6 +37,8 @@ struct ratelimit {
     size_t sets_n; /* a power of two */
     struct set *sets;
     pthread_mutex_t locks[LOCKS];
+    struct limitshare *share; /* NULL: alone */
+    unsigned char secret[32]; /* of shared names */
 };
 
 struct ratelimit *ratelimit_new(size_t entries)
@@ -56,6 +61,7 @@ void ratelimit_free(struct ratelimit *r)
 {
     if (!r)
         return;
+    limitshare_close(r->share);
     munmap(r->sets, r->sets_n * sizeof(struct set));
     for (unsigned i = 0; i < LOCKS; i++)
         pthread_mutex_destroy(&r->locks[i]);
@@ -90,14 +96,13 @@ static struct counter *find(struct set *s, uint64_t key)
 }
 
 /* The place whose loss matters least: free, full again, or the least used. */
-static struct counter *make_room(struct set *s, uint64_t key, const struct ratelimit_rule *rule,
-                                 int64_t now_us)
+static struct counter *make_room(struct set *s, uint64_t key, int64_t window_us, int64_t now_us)
 {
     unsigned least = 0;
     for (unsigned i = 1; i < WAYS; i++)
         if (used(s, i, now_us) < used(s, least, now_us))
             least = i;
-    int64_t window_s = window_of(rule) / CLOCK_S;
+    int64_t window_s = window_us / CLOCK_S;
     s->window_s[least] = (uint16_t)(window_s < WINDOW_S_MAX ? window_s : WINDOW_S_MAX);
     s->counters[least] = (struct counter){key, now_us};
     return &s->counters[least];
@@ -143,36 +148,127 @@ static struct ratelimit_answer do_one(struct ratelimit *r, enum ratelimit_op op,
     int64_t missing_us = c && c->full_us > now_us ? c->full_us - now_us : 0;
     bool allowed = apply(op, ask->rule, &missing_us);
     if (!c && missing_us > 0)
-        c = make_room(s, key, ask->rule, now_us);
+        c = make_room(s, key, window_of(ask->rule), now_us);
     if (c)
         c->full_us = now_us + missing_us;
     pthread_mutex_unlock(&r->locks[at % LOCKS]);
     return answer_of(ask->rule, allowed, missing_us);
 }
 
-bool ratelimit_do(struct ratelimit *r, enum ratelimit_op op, const struct ratelimit_ask *asks,
-                  unsigned n, struct ratelimit_answer *answers)
+static bool do_here(struct ratelimit *r, enum ratelimit_op op, const struct ratelimit_ask *asks,
+                    unsigned n, struct ratelimit_answer *answers)
 {
     int64_t now_us = clock_mono_us();
     bool all = true;
     unsigned done = 0;
-    BUG(n > RATELIMIT_ASKS_MAX);
     for (; done < n && (all || op != RATELIMIT_TAKE); done++) {
-        struct ratelimit_answer a = do_one(r, op, &asks[done], now_us);
-        all = all && a.allowed;
-        if (answers)
-            answers[done] = a;
+        answers[done] = do_one(r, op, &asks[done], now_us);
+        all = all && answers[done].allowed;
     }
     if (op != RATELIMIT_TAKE || all)
         return all;
-    for (unsigned i = 0; i < n; i++) /* all or none; those not reached are only looked at */
-        if (i + 1 != done) {
-            enum ratelimit_op undo = i + 1 < done ? RATELIMIT_GIVE_BACK : RATELIMIT_LOOK;
-            struct ratelimit_answer a = do_one(r, undo, &asks[i], now_us);
-            if (answers)
-                answers[i] = a;
-        }
+    for (unsigned i = 0; i + 1 < done; i++) /* all or none */
+        answers[i] = do_one(r, RATELIMIT_GIVE_BACK, &asks[i], now_us);
+    for (unsigned i = done; i < n; i++)
+        answers[i] = do_one(r, RATELIMIT_LOOK, &asks[i], now_us);
     return false;
+}
+
+/* ---- shared ------------------------------------------------------------------------------------- */
+
+/* What Redis says is how it is: it has counted what other nodes took. */
+static void on_answer(void *ctx, const struct limitshare_call *call)
+{
+    struct ratelimit *r = ctx;
+    int64_t now_us = clock_mono_us();
+    for (unsigned i = 0; i < call->n; i++) {
+        const struct limitshare_bucket *b = &call->buckets[i];
+        size_t at = b->tag & (r->sets_n - 1);
+        pthread_mutex_lock(&r->locks[at % LOCKS]);
+        struct counter *c = find(&r->sets[at], b->tag);
+        if (!c && b->missing_us > 0)
+            c = make_room(&r->sets[at], b->tag, b->window_us, now_us);
+        if (c)
+            c->full_us = now_us + b->missing_us;
+        pthread_mutex_unlock(&r->locks[at % LOCKS]);
+    }
+}
+
+bool ratelimit_share(struct ratelimit *r, const char *redis_url, struct str secret, struct err *e)
+{
+    hash_sha256_2(S("basalt limits"), secret, r->secret);
+    return limitshare_open(redis_url, on_answer, r, &r->share, e);
+}
+
+/* "basalt:limit:<rule>:<digest of secret and name>" */
+static void shared_key(const struct ratelimit *r, const struct ratelimit_ask *ask, char out[48])
+{
+    unsigned char digest[32];
+    char hex[2 * 12 + 1];
+    hash_sha256_2(str_of((const char *)r->secret, sizeof(r->secret)), ask->key, digest);
+    hex_encode(digest, 12, hex);
+    snprintf(out, 48, "basalt:limit:%u:%s", ask->rule->id, hex);
+}
+
+static void shared_call(const struct ratelimit *r, enum ratelimit_op op,
+                        const struct ratelimit_ask *asks, unsigned n, struct limitshare_call *out)
+{
+    static const char *const words[] = {
+        [RATELIMIT_TAKE] = "take",     [RATELIMIT_LOOK] = "look",
+        [RATELIMIT_CHARGE] = "charge", [RATELIMIT_GIVE_BACK] = "give",
+        [RATELIMIT_FORGET] = "forget",
+    };
+    out->op = words[op];
+    out->n = n;
+    for (unsigned i = 0; i < n; i++) {
+        struct limitshare_bucket *b = &out->buckets[i];
+        shared_key(r, &asks[i], b->key);
+        b->every_us = asks[i].rule->every_us;
+        b->window_us = window_of(asks[i].rule);
+        b->tag = hash_of(&asks[i]);
+    }
+}
+
+static bool is_final(enum ratelimit_op op, bool ok, const struct ratelimit_ask *asks)
+{
+    return op == RATELIMIT_TAKE && !ok && !asks[0].rule->forgiving;
+}
+
+bool ratelimit_do_now(struct ratelimit *r, enum ratelimit_op op, const struct ratelimit_ask *asks,
+                      unsigned n, struct ratelimit_answer *answers)
+{
+    struct ratelimit_answer room[RATELIMIT_ASKS_MAX];
+    struct limitshare_call call;
+    BUG(n > RATELIMIT_ASKS_MAX);
+    bool ok = do_here(r, op, asks, n, answers ? answers : room);
+    if (!r->share || op == RATELIMIT_LOOK || (op == RATELIMIT_TAKE && !ok))
+        return ok;
+    shared_call(r, op, asks, n, &call);
+    limitshare_tell(r->share, &call);
+    return ok;
+}
+
+bool ratelimit_do(struct ratelimit *r, enum ratelimit_op op, const struct ratelimit_ask *asks,
+                  unsigned n, struct ratelimit_answer *answers)
+{
+    struct ratelimit_answer room[RATELIMIT_ASKS_MAX];
+    struct limitshare_call call;
+    BUG(n > RATELIMIT_ASKS_MAX);
+    if (!answers)
+        answers = room;
+    bool ok = do_here(r, op, asks, n, answers);
+    if (!r->share || is_final(op, ok, asks))
+        return ok;
+    shared_call(r, op, asks, n, &call);
+    if (!limitshare_ask(r->share, &call))
+        return ok;
+    for (unsigned i = 0; i < n; i++) {
+        int64_t missing_us = call.buckets[i].missing_us, ignored = missing_us;
+        bool took = op == RATELIMIT_TAKE && call.allowed;
+        answers[i] = answer_of(asks[i].rule, took || apply(RATELIMIT_LOOK, asks[i].rule, &ignored),
+                               missing_us);
+    }
+    return call.allowed;
 }
 
 size_t ratelimit_count(struct ratelimit *r)

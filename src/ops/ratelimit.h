@@ -11,6 +11,7 @@
 #ifndef OPS_RATELIMIT_H
 #define OPS_RATELIMIT_H
 
+#include "base/err.h"
 #include "base/str.h"
 
 struct ratelimit;
@@ -19,6 +20,7 @@ struct ratelimit;
 struct ratelimit_rule {
     unsigned id; /* counters of different rules do not meet */
     int64_t burst, every_us;
+    bool forgiving; /* tokens are given back or forgotten: a refusal seen here may be outdated */
 };
 
 struct ratelimit_ask {
@@ -46,9 +48,22 @@ enum { RATELIMIT_ASKS_MAX = 8 };
 /* entries: counters kept at most, 18 bytes each; their memory is used as they come. */
 struct ratelimit *ratelimit_new(size_t entries);
 void ratelimit_free(struct ratelimit *r);
-/* n buckets at once, at most RATELIMIT_ASKS_MAX. answers[i] (may be NULL) is after the change. */
+/*
+ * n buckets at once, at most RATELIMIT_ASKS_MAX. True: each had a token. answers[i] (answers may be
+ * NULL) is after the change. Where counters are shared it asks Redis, which parks the fiber up to
+ * 5 ms; without an answer in time what is known here decides.
+ */
 bool ratelimit_do(struct ratelimit *r, enum ratelimit_op op, const struct ratelimit_ask *asks,
                   unsigned n, struct ratelimit_answer *answers);
+/* Decided here and at once, by any thread; Redis is told, and what it says counts from then on. */
+bool ratelimit_do_now(struct ratelimit *r, enum ratelimit_op op, const struct ratelimit_ask *asks,
+                      unsigned n, struct ratelimit_answer *answers);
+/*
+ * Counters are shared with all who use this Redis and secret; names are kept there as digests under
+ * the secret. Before the loops run. e: 2 "config".
+ */
+MUST_CHECK bool ratelimit_share(struct ratelimit *r, const char *redis_url, struct str secret,
+                                struct err *e);
 /* Counters in use; walks the table. */
 size_t ratelimit_count(struct ratelimit *r);
 
