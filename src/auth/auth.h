@@ -44,7 +44,7 @@ struct auth_config {
     int64_t refresh_reuse_us;     /* a spent refresh token still works this long, 10 s */
     bool refresh_rotation;        /* reuse outside the rules revokes the whole session */
     int64_t session_timebox_us, session_inactivity_us; /* 0: none */
-    bool signup_enabled, email_enabled, autoconfirm, unverified_may_login;
+    bool signup_enabled, email_enabled, anonymous_enabled, autoconfirm, unverified_may_login;
     int64_t password_min;         /* bytes */
     struct str password_characters; /* sets separated by ':', one character of each is needed */
     enum password_blocklist password_blocklist;
@@ -112,7 +112,8 @@ struct token_pair {
 
 struct signup {
     struct uuid id;           /* "" : made here */
-    struct str email, phone;  /* normalised; one of them at least */
+    struct str email, phone;  /* normalised; one of them at least, unless anonymous */
+    bool anonymous;           /* nobody yet: no address, no number, no identity */
     struct str aud, role;     /* absent: the configured ones */
     struct str password;      /* absent with password_hash, or for a user without one */
     struct str password_hash; /* imported, already checked */

@@ -32,7 +32,9 @@ bool meta_api_settings(struct req *req, struct resp *resp, struct err *e)
     json_put_key(b, "external");
     json_put_open(b, '{');
     for (size_t i = 0; i < sizeof(providers) / sizeof(providers[0]); i++)
-        json_put_kbool(b, providers[i], strcmp(providers[i], "email") == 0 && c->email_enabled);
+        json_put_kbool(b, providers[i],
+                       (c->email_enabled && strcmp(providers[i], "email") == 0)
+                           || (c->anonymous_enabled && strcmp(providers[i], "anonymous_users") == 0));
     json_put_close(b, '}');
     json_put_kbool(b, "disable_signup", !c->signup_enabled);
     json_put_kbool(b, "mailer_autoconfirm", c->autoconfirm);

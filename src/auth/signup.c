@@ -107,14 +107,33 @@ struct str signup_profile_from_metadata(struct req *req, struct str metadata)
 
 /* ---- the rows of a new user --------------------------------------------------------------- */
 
-/* {"provider":…,"providers":[…]} with the caller's own keys over it. */
+/* How they sign in for the first time: a provider, and the method of the amr claim. */
+static struct str provider_of(const struct signup *in)
+{
+    return in->anonymous ? S("anonymous") : in->email.p ? S("email") : S("phone");
+}
+
+static const char *method_of(const struct signup *in)
+{
+    return in->anonymous ? "anonymous" : "password";
+}
+
+static struct str detail_of(struct req *req, const struct signup *in)
+{
+    return arena_printf(req->arena, "{\"provider\":\"%.*s\"}", STR_ARG(provider_of(in)));
+}
+
+/* {"provider":…,"providers":[…]} with the caller's own keys over it; an anonymous user has none. */
 static bool app_metadata_of(struct req *req, const struct signup *in, struct str *out,
                             struct err *e)
 {
+    struct str own = in->app_metadata.p ? in->app_metadata : S("{}");
+    if (in->anonymous)
+        return json_merge(S("{}"), own, req->arena, out, e);
     struct buf b;
     buf_init_arena(&b, req->arena, METADATA_MAX);
     json_put_open(&b, '{');
-    json_put_kstr(&b, "provider", in->email.p ? S("email") : S("phone"));
+    json_put_kstr(&b, "provider", provider_of(in));
     json_put_key(&b, "providers");
     json_put_open(&b, '[');
     if (in->email.p)
@@ -123,8 +142,7 @@ static bool app_metadata_of(struct req *req, const struct signup *in, struct str
         json_put_str(&b, S("phone"));
     json_put_close(&b, ']');
     json_put_close(&b, '}');
-    return json_merge(buf_view(&b), in->app_metadata.p ? in->app_metadata : S("{}"), req->arena,
-                      out, e);
+    return json_merge(buf_view(&b), own, req->arena, out, e);
 }
 
 static struct str identity_data(struct req *req, struct str id, const char *key, struct str value)
@@ -211,7 +229,7 @@ static bool rows_prepare(struct req *req, const struct signup *in, struct user *
     out->role = in->role.p ? in->role : c->default_role;
     struct str identity = in->email.p ? identity_data(req, out->id, "email", in->email)
                                       : identity_data(req, out->id, "phone", in->phone);
-    struct str first;
+    struct str first; /* of an anonymous user: not used */
     if (!app_metadata_of(req, in, &out->app_metadata, e)
         || !metadata_of(req, in, identity, &out->user_metadata, &first, e))
         return false;
@@ -231,7 +249,8 @@ static void rows_queue(struct pg_tx *tx, struct req *req, const struct signup *i
     pg_tx_add(tx, &user_insert_sql,
               PG_ARGS(r->id, r->aud, r->role, in->email, in->phone, r->password,
                       pg_tx_bool(in->email_confirmed), pg_tx_bool(in->phone_confirmed),
-                      r->app_metadata, r->user_metadata, pg_tx_time(tx, in->banned_until_us)));
+                      r->app_metadata, r->user_metadata, pg_tx_time(tx, in->banned_until_us),
+                      pg_tx_bool(in->anonymous)));
     if (r->identity_email.p)
         pg_tx_add(tx, &identity_insert_sql, PG_ARGS(r->id, r->id, S("email"), r->identity_email));
     if (r->identity_phone.p)
@@ -241,8 +260,7 @@ static void rows_queue(struct pg_tx *tx, struct req *req, const struct signup *i
                                    .actor_id = r->id,
                                    .actor_kind = str_from(in->actor_kind),
                                    .actor_email = in->email,
-                                   .detail = in->email.p ? S("{\"provider\":\"email\"}")
-                                                         : S("{\"provider\":\"phone\"}")});
+                                   .detail = detail_of(req, in)});
     plan->profile = -1;
     if (table) {
         plan->profile = (int)tx->count;
@@ -254,13 +272,13 @@ static void login_queue(struct pg_tx *tx, struct req *req, const struct signup *
                         const struct user *u, const struct token_pair *pair, struct plan *plan)
 {
     plan->session = (int)tx->count;
-    session_queue_open(tx, req, u, pair, "password", (struct str){0});
+    session_queue_open(tx, req, u, pair, method_of(in), (struct str){0});
     audit_add(tx, req,
               &(struct audit_note){.event = AUDIT_LOGIN,
                                    .actor_id = uuid_str(&u->id),
                                    .actor_kind = str_from(in->actor_kind),
                                    .actor_email = in->email,
-                                   .detail = S("{\"provider\":\"email\"}")});
+                                   .detail = detail_of(req, in)});
 }
 
 /* Everything is in the flush; what the rows became (triggers may have changed them) comes back with it. */
@@ -347,7 +365,7 @@ static bool token_fits(struct req *req, const struct signup *in, const struct ro
     planned.phone = buf_view(&room);
     planned.app_metadata = r->app_metadata;
     planned.user_metadata = r->user_metadata;
-    return session_sign(req, &planned, S("aal1"), session_amr(req, "password"), &unused, e);
+    return session_sign(req, &planned, S("aal1"), session_amr(req, method_of(in)), &unused, e);
 }
 
 bool signup_run(struct req *req, const struct signup *in, struct login *out, struct err *e)
@@ -364,7 +382,7 @@ bool signup_run(struct req *req, const struct signup *in, struct login *out, str
         session_prepare(req, &l.pair);
     if (!rows_write(req, in, &r, &l, e)
         || (l.pair.refresh_token.p
-            && !session_sign(req, &l.user, S("aal1"), session_amr(req, "password"), &l.pair, e)))
+            && !session_sign(req, &l.user, S("aal1"), session_amr(req, method_of(in)), &l.pair, e)))
         return false;
     auth_count("signup");
     *out = l;

@@ -4,6 +4,7 @@
 #include "auth/password_rules.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "guard/quota.h"
 
 struct signup_in {
     struct str email, phone, password, data, channel, code_challenge, code_challenge_method;
@@ -21,13 +22,17 @@ static const struct json_field signup_fields[] = {
 
 static const struct json_shape signup_shape = {signup_fields, sizeof(signup_fields) / sizeof(signup_fields[0]), false};
 
+static bool signup_open(const struct auth_config *c, struct err *e)
+{
+    return c->signup_enabled
+           || err_set(e, 422, "signup_disabled", "Signups not allowed for this instance");
+}
+
 static bool signup_checked(const struct req *req, const struct signup_in *in, struct str *email, struct err *e)
 {
     const struct auth_config *c = auth_config_of(req);
-    if (!c->signup_enabled)
-        return err_set(e, 422, "signup_disabled", "Signups not allowed for this instance");
-    if (!in->email.n && !in->phone.n)
-        return err_set(e, 422, "anonymous_provider_disabled", "Anonymous sign-ins are disabled");
+    if (!signup_open(c, e))
+        return false;
     if (!in->password.n)
         return err_set(e, 400, "validation_failed", "Signup requires a valid password");
     if (in->email.n && in->phone.n)
@@ -87,6 +92,30 @@ static bool repeated(struct req *req, struct resp *resp, struct str email, struc
     return resp_done(resp, e);
 }
 
+/* Neither address nor number: a user of this device alone, for as long as they keep the session. */
+static bool signup_anonymously(struct req *req, const struct signup_in *in, struct resp *resp,
+                               struct err *e)
+{
+    const struct auth_config *c = auth_config_of(req);
+    if (!signup_open(c, e))
+        return false;
+    if (!c->anonymous_enabled)
+        return err_set(e, 422, "anonymous_provider_disabled", "Anonymous sign-ins are disabled");
+    struct signup s = {
+        .anonymous = true,
+        .user_metadata = in->data,
+        .open_session = true,
+        .actor_kind = "user",
+    };
+    struct login l;
+    if (!quota_take(req, QUOTA_ANONYMOUS, (struct str){0}, e) || !signup_run(req, &s, &l, e))
+        return false;
+    if (!l.pair.access_token.p) /* an app's trigger has banned the newcomer */
+        return err_set(e, 403, "user_banned", "User is banned");
+    auth_api_put_session(resp, resp_json(resp, 200), &l.pair, &l.user);
+    return resp_done(resp, e);
+}
+
 /*
  * POST /auth/v1/signup
  * User, identity, profile and, where addresses are confirmed at once, session: one transaction.
@@ -96,7 +125,11 @@ bool signup_api_post(struct req *req, struct resp *resp, struct err *e)
 {
     struct signup_in in = {0};
     struct str email = {0};
-    if (!json_read(req->body, &signup_shape, &in, req->arena, e) || !signup_checked(req, &in, &email, e))
+    if (!json_read(req->body, &signup_shape, &in, req->arena, e))
+        return false;
+    if (!in.email.n && !in.phone.n)
+        return signup_anonymously(req, &in, resp, e);
+    if (!signup_checked(req, &in, &email, e))
         return false;
 
     bool confirmed = auth_config_of(req)->autoconfirm;

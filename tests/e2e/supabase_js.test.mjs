@@ -159,8 +159,6 @@ describe('errors', () => {
       'validation_failed', 'Unable to validate email address: invalid format')
     isApiError((await auth.signUp({ email: email(), password: '' })).error, 400,
       'validation_failed', 'Signup requires a valid password')
-    isApiError((await auth.signInAnonymously()).error, 422, 'anonymous_provider_disabled',
-      'Anonymous sign-ins are disabled')
   })
 
   test('false tokens', async () => {

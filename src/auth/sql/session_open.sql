@@ -10,7 +10,7 @@ with owner as (
         and encrypted_password = $2
         and deleted_at is null
         and (banned_until is null or banned_until <= now())
-        and ($9 or email_confirmed_at is not null)
+        and ($9 or is_anonymous or email_confirmed_at is not null)
     returning id
 ), opened as (
     insert into auth.sessions (id, user_id, created_at, updated_at, aal, user_agent, ip)
