@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Source of the shapes: the seed documents (seed-systems.md §1.2, §3). */
-#include <stdio.h>
-
 #include "account/account.h"
-#include "auth/auth.h"
-#include "base/clock.h"
-#include "base/json.h"
-#include "guard/services.h"
 
-enum {
-    BODY_MAX = 64 * 1024,
-    PASSWORD_MIN = 8,
-    PASSWORD_MAX = 128,        /* of new ones here */
-    PASSWORD_ENTERED_MAX = 4096, /* one made elsewhere may be longer */
-};
+#include "account/account_private.h"
+
+enum { BODY_MAX = 64 * 1024 };
 
 static route_handler register_post, signup_post, login_post, refresh_post, logout_post, me_get, health_get;
 
@@ -32,6 +23,17 @@ const struct route account_routes[] = {
     BOTH(METHOD_POST, "/logout",        logout_post,   ACCESS_USER, LIMIT_NONE,   BODY_MAX),
     BOTH(METHOD_GET,  "/me",            me_get,        ACCESS_USER, LIMIT_READ,   0),
     BOTH(METHOD_GET,  "/health",        health_get,    ACCESS_OPEN, LIMIT_NONE,   0),
+    BOTH(METHOD_GET,  "/ping",            security_api_ping,        ACCESS_OPEN, LIMIT_NONE,  0),
+    BOTH(METHOD_GET,  "/whoami",          profile_api_whoami,       ACCESS_USER, LIMIT_READ,  0),
+    BOTH(METHOD_GET,  "/profile",         profile_api_get,          ACCESS_USER, LIMIT_READ,  0),
+    BOTH(METHOD_PUT,  "/profile",         profile_api_put,          ACCESS_USER, LIMIT_NONE,  BODY_MAX),
+    BOTH(METHOD_GET,  "/token/validate",  security_api_validate,    ACCESS_USER, LIMIT_READ,  0),
+    BOTH(METHOD_POST, "/validate",        security_api_validate,    ACCESS_USER, LIMIT_READ,  BODY_MAX),
+    BOTH(METHOD_POST, "/check-email",     security_api_check_email, ACCESS_OPEN, LIMIT_LOGIN, BODY_MAX),
+    BOTH(METHOD_GET,  "/security/status", security_api_status,      ACCESS_USER, LIMIT_READ,  0),
+    BOTH(METHOD_GET,  "/security-info",   security_api_status,      ACCESS_USER, LIMIT_READ,  0),
+    BOTH(METHOD_POST, "/revoke",          security_api_revoke,      ACCESS_OPEN, LIMIT_TOKEN, BODY_MAX),
+    BOTH(METHOD_DELETE, "/delete-account", security_api_delete,     ACCESS_USER, LIMIT_LOGIN, BODY_MAX),
 };
 /* clang-format on */
 const size_t account_routes_count = sizeof(account_routes) / sizeof(account_routes[0]);
@@ -44,29 +46,11 @@ struct credentials {
 
 static const struct json_field credentials_fields[] = {
     JSON_FIELD(struct credentials, email, JSON_STR, 255, JSON_REQUIRED),
-    JSON_FIELD(struct credentials, password, JSON_SECRET, PASSWORD_ENTERED_MAX, JSON_REQUIRED),
+    JSON_FIELD(struct credentials, password, JSON_SECRET, ACCOUNT_PASSWORD_ENTERED_MAX, JSON_REQUIRED),
 };
 
 static const struct json_shape login_shape = {credentials_fields, 2, true};
 static const struct json_shape register_shape = {credentials_fields, 2, false}; /* the profile's fields follow */
-
-/* These clients know 422 for a field that does not fit; 400 stays for what is not JSON. */
-static bool body_read(struct req *req, const struct json_shape *shape, void *out, struct err *e)
-{
-    if (json_read(req->body, shape, out, req->arena, e))
-        return true;
-    if (e->status == 400 && strcmp(e->code, "validation_failed") == 0)
-        e->status = 422;
-    return false;
-}
-
-static bool email_read(struct req *req, struct str *email, struct err *e)
-{
-    if (user_email_normal(req->arena, *email, email, e))
-        return true;
-    e->status = 422;
-    return false;
-}
 
 /* Checked profile fields of the body as one object; anything else is refused by name. */
 static bool profile_read(struct req *req, struct str *out, struct err *e)
@@ -96,18 +80,18 @@ static bool profile_read(struct req *req, struct str *out, struct err *e)
 /* The bounds of these routes, and what the settings ask for beyond them. */
 static bool new_password_check(const struct auth_config *c, struct str password, struct err *e)
 {
-    int64_t least = c->password_min > PASSWORD_MIN ? c->password_min : PASSWORD_MIN;
-    if ((int64_t)password.n >= least && password.n <= PASSWORD_MAX)
+    int64_t least = c->password_min > ACCOUNT_PASSWORD_MIN ? c->password_min : ACCOUNT_PASSWORD_MIN;
+    if ((int64_t)password.n >= least && password.n <= ACCOUNT_PASSWORD_MAX)
         return true;
     return err_set(e, 422, "validation_failed", "password must be %lld to %d characters", (long long)least,
-                   PASSWORD_MAX);
+                   ACCOUNT_PASSWORD_MAX);
 }
 
 static bool registration_read(struct req *req, struct signup *s, struct err *e)
 {
     struct credentials in = {0};
     struct str given;
-    if (!body_read(req, &register_shape, &in, e) || !email_read(req, &in.email, e))
+    if (!account_json_read(req, &register_shape, &in, e) || !account_json_email(req, &in.email, e))
         return false;
     const struct auth_config *c = auth_settings(req->services->auth);
     if (!new_password_check(c, in.password, e) || !profile_read(req, &given, e))
@@ -134,68 +118,6 @@ static bool taken_worded(struct err *e)
     return false;
 }
 
-static void put_tokens(struct buf *b, const struct token_pair *pair)
-{
-    json_put_kstr(b, "access_token", pair->access_token);
-    json_put_kstr(b, "refresh_token", pair->refresh_token);
-    json_put_kstr(b, "token_type", S("bearer"));
-    json_put_ki64(b, "expires_in", pair->expires_in_s);
-    json_put_ki64(b, "expires_at", pair->expires_at_s);
-}
-
-/* Every column of the profile, so that a client finds role, name and the rest at the top level. */
-static void put_profile_columns(struct req *req, struct buf *b, struct str profile)
-{
-    static const char *const taken[] = {"id",           "email",         "message",    "user",       "user_id",
-                                        "access_token", "refresh_token", "token_type", "expires_in", "expires_at",
-                                        "profile"};
-    struct str rest = profile, name, value;
-    while (json_next(&rest, req->arena, &name, &value)) {
-        bool skip = false;
-        for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
-            skip = skip || str_is(name, taken[i]);
-        if (!skip)
-            json_put_kraw(b, arena_cstr(req->arena, name), value);
-    }
-}
-
-static struct str profile_text(struct req *req, struct str profile, const char *name)
-{
-    struct str s = {0};
-    return profile.p && json_get(profile, name, JSON_STR, &s, req->arena) ? s : (struct str){0};
-}
-
-/* The app's view of a user: its role is the profile's, which is data, not a database role. */
-static void put_user(struct req *req, struct buf *b, const struct user *u, struct str profile)
-{
-    struct str role = profile_text(req, profile, "role");
-    struct str full_name = profile_text(req, profile, "full_name");
-    json_put_open(b, '{');
-    json_put_kstr(b, "id", uuid_str(&u->id));
-    json_put_kstr(b, "email", u->email);
-    json_put_kstr(b, "role", role.p ? role : u->role);
-    json_put_kstr(b, "name", profile_text(req, profile, "name"));
-    json_put_kstr(b, "full_name", full_name.p ? full_name : profile_text(req, profile, "name"));
-    json_put_kbool(b, "email_confirmed", u->email_confirmed_us != 0);
-    json_put_ktime(b, "created_at", u->created_us);
-    json_put_close(b, '}');
-}
-
-static void put_account(struct req *req, struct buf *b, const struct user *u, struct str profile)
-{
-    json_put_kstr(b, "user_id", uuid_str(&u->id));
-    json_put_kstr(b, "email", u->email);
-    json_put_key(b, "user");
-    put_user(req, b, u, profile);
-    json_put_kraw(b, "profile", profile);
-    put_profile_columns(req, b, profile);
-}
-
-static void no_store(struct resp *resp)
-{
-    resp_header(resp, "Cache-Control", S("no-store"));
-}
-
 /* ---- handlers ----------------------------------------------------------------------------- */
 
 /* POST …/register: 201 with user, profile and, where addresses are confirmed at once, a token pair. */
@@ -213,10 +135,10 @@ static bool register_post(struct req *req, struct resp *resp, struct err *e)
     bool logged_in = l.pair.access_token.p;
     json_put_kstr(b, "message", logged_in ? S("Account created") : S("Account created. Please verify your email."));
     if (logged_in)
-        put_tokens(b, &l.pair);
-    put_account(req, b, &l.user, l.profile);
+        account_json_put_tokens(b, &l.pair);
+    account_json_put_account(req, b, &l.user, l.profile);
     json_put_close(b, '}');
-    no_store(resp);
+    account_json_no_store(resp);
     return resp_done(resp, e);
 }
 
@@ -237,12 +159,6 @@ static bool signup_post(struct req *req, struct resp *resp, struct err *e)
     return resp_done(resp, e);
 }
 
-struct rewording {
-    const char *code;
-    int status;
-    const char *message;
-};
-
 static const struct rewording login_words[] = {
     {"invalid_credentials", 401, "Invalid email or password"},
     {"email_not_confirmed", 403, "Please verify your email before logging in"},
@@ -258,17 +174,6 @@ static const struct rewording refresh_words[] = {
     {"user_banned", 403, "This account is blocked"},
 };
 
-static bool reworded(const struct rewording *words, size_t n, struct err *e)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!e->code || strcmp(e->code, words[i].code) != 0)
-            continue;
-        e->status = words[i].status;
-        snprintf(e->message, sizeof(e->message), "%s", words[i].message);
-    }
-    return false;
-}
-
 /*
  * POST …/login: tokens, user and every column of the profile. A user without a profile is told so
  * (404) before there is a session; 401, 403 as the seeds' clients expect.
@@ -279,17 +184,17 @@ static bool login_post(struct req *req, struct resp *resp, struct err *e)
     struct login l;
     if (!auth_settings(req->services->auth)->email_enabled)
         return err_set(e, 403, "email_provider_disabled", "Email logins are disabled");
-    if (!body_read(req, &login_shape, &in, e) || !email_read(req, &in.email, e))
+    if (!account_json_read(req, &login_shape, &in, e) || !account_json_email(req, &in.email, e))
         return false;
     if (!login_password(req, in.email, in.password, true, &l, e))
-        return reworded(login_words, sizeof(login_words) / sizeof(login_words[0]), e);
+        return account_json_reword(login_words, sizeof(login_words) / sizeof(login_words[0]), e);
     struct buf *b = resp_json(resp, 200);
     json_put_open(b, '{');
     json_put_kstr(b, "message", S("Login successful"));
-    put_tokens(b, &l.pair);
-    put_account(req, b, &l.user, l.profile);
+    account_json_put_tokens(b, &l.pair);
+    account_json_put_account(req, b, &l.user, l.profile);
     json_put_close(b, '}');
-    no_store(resp);
+    account_json_no_store(resp);
     return resp_done(resp, e);
 }
 
@@ -310,19 +215,19 @@ static bool refresh_post(struct req *req, struct resp *resp, struct err *e)
     struct token_pair pair;
     struct refresh_outcome outcome;
     struct str profile;
-    if (!body_read(req, &refresh_shape, &in, e))
+    if (!account_json_read(req, &refresh_shape, &in, e))
         return false;
     if (!session_refresh(req, in.refresh_token, &user, &pair, &outcome, e))
-        return reworded(refresh_words, sizeof(refresh_words) / sizeof(refresh_words[0]), e);
+        return account_json_reword(refresh_words, sizeof(refresh_words) / sizeof(refresh_words[0]), e);
     if (!profile_load(req, uuid_str(&user.id), &profile, e)) /* the client may repeat (auth.md §2.3 v1 a) */
         return false;
     struct buf *b = resp_json(resp, 200);
     json_put_open(b, '{');
-    put_tokens(b, &pair);
+    account_json_put_tokens(b, &pair);
     json_put_key(b, "user");
-    put_user(req, b, &user, profile);
+    account_json_put_user(req, b, &user, profile);
     json_put_close(b, '}');
-    no_store(resp);
+    account_json_no_store(resp);
     return resp_done(resp, e);
 }
 
@@ -331,11 +236,7 @@ static bool logout_post(struct req *req, struct resp *resp, struct err *e)
 {
     if (!session_logout(req, SESSION_LOCAL, e))
         return false;
-    struct buf *b = resp_json(resp, 200);
-    json_put_open(b, '{');
-    json_put_kstr(b, "message", S("Logged out"));
-    json_put_close(b, '}');
-    return resp_done(resp, e);
+    return account_json_message(resp, "Logged out", e);
 }
 
 static bool me_get(struct req *req, struct resp *resp, struct err *e)
@@ -347,9 +248,9 @@ static bool me_get(struct req *req, struct resp *resp, struct err *e)
     struct buf *b = resp_json(resp, 200);
     json_put_open(b, '{');
     json_put_kstr(b, "id", uuid_str(&u->id));
-    put_account(req, b, u, profile);
+    account_json_put_account(req, b, u, profile);
     json_put_close(b, '}');
-    no_store(resp);
+    account_json_no_store(resp);
     return resp_done(resp, e);
 }
 

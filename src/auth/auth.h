@@ -174,6 +174,11 @@ MUST_CHECK bool session_refresh(struct req *req, struct str refresh_token, struc
 enum session_scope { SESSION_GLOBAL, SESSION_LOCAL, SESSION_OTHERS };
 /* Ends sessions of the caller; caches are void before it returns. */
 MUST_CHECK bool session_logout(struct req *req, enum session_scope scope, struct err *e);
+/*
+ * Ends the session of a refresh token, or with `every` all of its user's. True, and nothing more, for
+ * a token that is unknown: there is nothing to guess here (RFC 7009 §2.2).
+ */
+MUST_CHECK bool revocation_by_token(struct req *req, struct str refresh_token, bool every, struct err *e);
 
 /* GoTrue's Session object; the user inside. */
 void session_put_json(struct buf *b, const struct token_pair *pair, const struct user *user);
@@ -209,6 +214,32 @@ void caller_forget(struct str user_or_session_id);
 
 /* The profile's JSON object; absent in *out when there is no row or no table. */
 MUST_CHECK bool profile_load(struct req *req, struct str user_id, struct str *out, struct err *e);
+
+/*
+ * Sets fields (a JSON object, checked) of the caller's own profile; *out: the row as it then is.
+ * Errors: 404 "profile_not_found"; 422 "validation_failed" for what the table refuses.
+ */
+MUST_CHECK bool profile_change(struct req *req, struct str fields, struct str *out, struct err *e);
+
+/* ---- the caller's own account ---------------------------------------------------------------- */
+
+struct user_security {
+    int64_t sessions; /* that live */
+    int64_t last_sign_in_us, email_confirmed_us;
+    int64_t password_set_us; /* 0: not known */
+    bool has_password, has_factor;
+};
+MUST_CHECK bool security_read(struct req *req, struct user_security *out, struct err *e);
+/*
+ * The caller's user, read anew, once `password` was found to be theirs; without asking when they have
+ * none (out->password is then empty). Errors: 400 "invalid_credentials"; 429 of too many tries.
+ */
+MUST_CHECK bool proof_password(struct req *req, struct str password, struct user *out, struct err *e);
+/*
+ * The caller goes: user, identities, sessions and profile in one transaction. Errors of proof_password;
+ * 409 "conflict" when the user has changed meanwhile or an app's rows hold on to them.
+ */
+MUST_CHECK bool removal_run(struct req *req, struct str password, struct err *e);
 
 /* ---- administration ------------------------------------------------------------------------ */
 

@@ -2,6 +2,7 @@
 #include "auth/auth_private.h"
 
 #include "base/json.h"
+#include "base/url.h"
 
 enum { METADATA_MAX = 1024 * 1024, NUMBER_MAX = 32 /* characters */ };
 
@@ -48,6 +49,12 @@ static bool number_fits(struct str text, size_t max)
     return v <= max;
 }
 
+static bool is_https_url(struct str text)
+{
+    struct url_parts u;
+    return url_parse(text, &u) && str_eq_nocase(u.scheme, S("https")) && u.host.n > 0 && !u.userinfo.p;
+}
+
 bool signup_profile_check(const struct auth *a, struct str name, struct str value,
                           struct arena *arena, struct err *e)
 {
@@ -66,6 +73,8 @@ bool signup_profile_check(const struct auth *a, struct str name, struct str valu
     if (got.n > f.max)
         return err_set(e, 422, "validation_failed", "%.*s must be at most %zu bytes", STR_ARG(name),
                        f.max);
+    if (str_is(name, "avatar_url") && !is_https_url(got))
+        return err_set(e, 422, "validation_failed", "avatar_url must be an https URL");
     if (str_is(name, "role") && !str_list_has(a->config.profile_roles, got))
         return err_set(e, 422, "validation_failed", "role must be one of %.*s",
                        STR_ARG(a->config.profile_roles));

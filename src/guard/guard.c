@@ -271,7 +271,7 @@ static bool token_check(struct guard *g, struct req *req, struct err *e)
     return true;
 }
 
-static bool user_check(struct guard *g, struct req *req, struct err *e)
+bool guard_allow_user(struct guard *g, struct req *req, struct err *e)
 {
     if (!key_check(g, req, e) || !token_check(g, req, e))
         return false;
@@ -306,7 +306,7 @@ bool guard_allow(struct guard *g, struct req *req, struct err *e)
     case ACCESS_KEY:
         return key_check(g, req, e);
     case ACCESS_USER:
-        return user_check(g, req, e);
+        return guard_allow_user(g, req, e);
     case ACCESS_SERVICE:
         return service_check(g, req, e);
     case ACCESS_ADMIN_PORT:

@@ -42,5 +42,7 @@ void guard_identify(struct guard *g, struct req *req);
  * gateway, 401 "no_authorization", 403 "bad_jwt", 400 "bad_jwt" (sub not a UUID), 403 "not_admin".
  */
 MUST_CHECK bool guard_allow(struct guard *g, struct req *req, struct err *e);
+/* What ACCESS_USER asks for, on an open route whose body decides whether a user has to be known. */
+MUST_CHECK bool guard_allow_user(struct guard *g, struct req *req, struct err *e);
 
 #endif

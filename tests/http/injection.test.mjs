@@ -58,7 +58,7 @@ describe('bodies', () => {
       () => ({ role: 'authenticated', phone: '', ban_duration: 'none', user_metadata: {} })],
     'POST /api/auth/register': [(json) => server.app('POST', '/auth/register', { json }),
       () => ({ email: email('h'), password, name: 'a', role: 'Brand', full_name: 'a',
-        avatar_url: 'a', country: 'a', timezone: 'a', annual_income: 1 })],
+        avatar_url: 'https://a/', country: 'a', timezone: 'a', annual_income: 1 })],
     'POST /api/auth/login': [(json) => server.app('POST', '/auth/login', { json }),
       () => ({ email: user.email, password })],
     'POST /api/auth/refresh': [(json) => server.app('POST', '/auth/refresh', { json }),

@@ -1,0 +1,2 @@
+-- profile_delete(target text, id uuid) -> (done void?)
+select basalt.profile_delete($1, $2)
