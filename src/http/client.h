@@ -24,7 +24,7 @@ struct client_request {
 
 struct client_response {
     int status;
-    struct str headers; /* "Name: value\r\n"… of the last answer */
+    struct str headers; /* "Name: value\r\n"…; see http/field.h */
     struct str body;
     struct str content_type; /* absent when it has none */
 };
@@ -37,7 +37,10 @@ struct client_response {
 MUST_CHECK bool client_fetch(const struct client_request *r, struct arena *a,
                              struct client_response *out, struct err *e);
 
-/* First value of a header in client_response.headers, any case; .p NULL when absent. */
-struct str client_header(struct str headers, const char *name);
+/*
+ * A file of certificates (PEM) to trust beside the system's, for HTTP and SMTP; "" for none. Before
+ * the first call.
+ */
+void client_trust(const char *ca_file);
 
 #endif

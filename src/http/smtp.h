@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sends one message by SMTP (RFC 5321) from a fiber, which parks; through the same libcurl multi as
- * client.h, connections kept. The message is composed here (RFC 5322, MIME): what could add a header
+ * Sends one message by SMTP (RFC 5321) from a fiber, which parks; by libcurl on a few threads of
+ * their own, connections kept. The message is composed here (RFC 5322, MIME): what could add a header
  * or a recipient is refused, so callers may hand in what users wrote.
  */
 #ifndef HTTP_SMTP_H
@@ -52,6 +52,9 @@ struct smtp_message {
  * 499 "client_gone".
  */
 MUST_CHECK bool smtp_send(const struct smtp_server *s, const struct smtp_message *m, struct err *e);
+
+/* Ends the threads, if there were any; after the loops. */
+void smtp_close(void);
 
 /* The message as it goes over the wire (before dot-stuffing). e: 502 "smtp_rejected". */
 MUST_CHECK bool smtp_compose(const struct smtp_message *m, struct buf *out, struct err *e);

@@ -18,7 +18,7 @@ struct breaker {
 
 static struct breaker breakers[BREAKER_COUNT] = {
 #define X(id, failures_, open_s) \
-    [BREAKER_##id] = {.name = #id, .limit = (failures_), .open_us = (open_s) * CLOCK_S},
+    [BREAKER_##id] = {.name = #id, .limit = (failures_), .open_us = (open_s)*CLOCK_S},
 #include "ops/breaker.def"
 #undef X
 };

@@ -128,12 +128,9 @@ static void shown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_are_labels),
-        cmocka_unit_test(opens_after_failures_in_a_row),
-        cmocka_unit_test(one_probe_at_a_time),
-        cmocka_unit_test(a_lost_probe_is_forgotten),
-        cmocka_unit_test(threads_get_one_probe),
-        cmocka_unit_test(shown),
+        cmocka_unit_test(names_are_labels),      cmocka_unit_test(opens_after_failures_in_a_row),
+        cmocka_unit_test(one_probe_at_a_time),   cmocka_unit_test(a_lost_probe_is_forgotten),
+        cmocka_unit_test(threads_get_one_probe), cmocka_unit_test(shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
