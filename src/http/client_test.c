@@ -10,9 +10,10 @@
 
 /* ---- the server ---- */
 
+static char big[100 * 1024];
+
 static void answer(int fd, const char *path, const char *request, size_t n, int number)
 {
-    static char big[100 * 1024];
     char text[16384];
     size_t length = 0;
     if (strcmp(path, "/echo") == 0) {
@@ -25,7 +26,6 @@ static void answer(int fd, const char *path, const char *request, size_t n, int 
         return;
     }
     if (strcmp(path, "/big") == 0) {
-        memset(big, 'x', sizeof(big));
         length = (size_t)snprintf(text, sizeof(text),
                                   "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", sizeof(big));
         upstream_say(fd, text, length);
@@ -430,6 +430,7 @@ static int group_begin(void **state)
 {
     (void)state;
     struct err e;
+    memset(big, 'x', sizeof(big));
     BUG(!mkdtemp(certs));
     snprintf(cert, sizeof(cert), "%s/cert.pem", certs);
     snprintf(key, sizeof(key), "%s/key.pem", certs);
