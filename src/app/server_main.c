@@ -18,7 +18,10 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "guard/quota.h"
+#include "http/client.h"
+#include "http/smtp.h"
 #include "http/tls.h"
+#include "ops/breaker.h"
 #include "ops/metrics.h"
 #include "ops/vitals.h"
 #include "pg/pg_notify.h"
@@ -142,6 +145,7 @@ bool server_main_services(struct settings *s, const char *api_url, const struct 
                           const struct database *db, struct services *out, struct err *e)
 {
     struct services v = {0};
+    client_trust(s->ca_file ? s->ca_file : "");
     if (!open_quota(s, secrets, &v.quota, e))
         return false;
     if (!open_guard(s, secrets, &v.guard, e)) {
@@ -369,6 +373,7 @@ static int64_t heartbeat_gauge(void *ctx)
 static void gauges(struct running *r)
 {
     vitals_register();
+    breaker_register();
     metrics_gauge_fn(METRIC_http_connections, 0, connections_gauge, r);
     metrics_gauge_fn(METRIC_http_in_flight, 0, in_flight_gauge, r);
     metrics_gauge_fn(METRIC_listener_heartbeat_age, 0, heartbeat_gauge, r);
@@ -491,6 +496,7 @@ static void release(struct running *r)
 {
     server_close(r->api);
     server_close(r->admin);
+    smtp_close();
     server_main_services_close(&r->services);
     route_table_free(r->pipeline.routes);
     cors_close(r->pipeline.cors);
