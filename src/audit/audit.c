@@ -2,16 +2,20 @@
 #include "audit/audit.h"
 
 #include "audit/audit_sql.h"
+#include "audit/journal.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "ops/metrics.h"
 
 struct event_row {
-    const char *name, *action, *log_type;
+    const char *name, *action, *log_type, *category;
+    enum audit_outcome outcome;
 };
 
 static const struct event_row events[AUDIT_EVENT_COUNT] = {
-#define X(id, name, action, log_type) [AUDIT_##id] = {name, action, log_type},
+#define X(id, name, action, log_type, category, outcome) \
+    [AUDIT_##id] = {name, action, log_type, category, AUDIT_OUTCOME_##outcome},
 #include "audit/events.def"
 #undef X
 };
@@ -23,10 +27,22 @@ const char *audit_name(enum audit_event event)
     return events[event].name;
 }
 
+static struct str outcome_of(const struct audit_note *note)
+{
+    static const struct str names[] = {
+        [AUDIT_OUTCOME_USUAL] = S_INIT(""),          [AUDIT_OUTCOME_SUCCESS] = S_INIT("success"),
+        [AUDIT_OUTCOME_FAILURE] = S_INIT("failure"), [AUDIT_OUTCOME_DENIED] = S_INIT("denied"),
+        [AUDIT_OUTCOME_ERROR] = S_INIT("error"),     [AUDIT_OUTCOME_PARTIAL] = S_INIT("partial"),
+    };
+    return names[note->outcome ? note->outcome : events[note->event].outcome];
+}
+
 /* GoTrue's payload (auth.md §5.6): whoever reads auth.audit_log_entries today keeps reading it. */
 static struct str payload_of(const struct audit_note *note, struct arena *a)
 {
     struct buf b;
+    if (!events[note->event].action)
+        return (struct str){0};
     buf_init_arena(&b, a, PAYLOAD_MAX);
     json_put_open(&b, '{');
     json_put_kstr(&b, "actor_id", note->actor_id.p ? note->actor_id : S(UUID_NIL));
@@ -57,7 +73,7 @@ void audit_add(struct pg_tx *tx, struct req *req, const struct audit_note *note)
     *id = uuid_v7();
     struct str subject = note->subject_id.p ? note->subject_id : note->actor_id;
     pg_tx_add(tx, &audit_insert_sql,
-              PG_ARGS(uuid_str(id), str_from(events[note->event].name), S("success"),
+              PG_ARGS(uuid_str(id), str_from(events[note->event].name), outcome_of(note),
                       note->actor_id, note->actor_kind, subject, req->client_ip, req->user_agent,
                       str_from(req->id), note->detail, payload_of(note, req->arena)));
     remember(req, note);
@@ -68,12 +84,17 @@ static void log_note(const struct req *req, const struct audit_note *note)
     struct log_line l;
     log_begin(&l, LOG_INFO, "audit");
     log_cstr(&l, "name", events[note->event].name);
-    log_cstr(&l, "outcome", "success");
+    log_cstr(&l, "category", events[note->event].category);
+    log_str(&l, "outcome", outcome_of(note));
     log_str(&l, "actor_id", note->actor_id);
     log_str(&l, "actor_kind", note->actor_kind);
     log_str(&l, "subject_id", note->subject_id);
-    log_str(&l, "ip", req->client_ip);
-    log_cstr(&l, "request_id", req->id);
+    if (req) {
+        log_str(&l, "ip", req->client_ip);
+        log_cstr(&l, "request_id", req->id);
+    }
+    if (note->detail.p)
+        log_str(&l, "detail", note->detail);
     log_end(&l);
 }
 
@@ -94,4 +115,47 @@ bool audit_commit(struct pg_tx *tx, struct req *req, struct err *e)
 void audit_forget(struct req *req)
 {
     req->audit = NULL;
+}
+
+/* ---- events without a change --------------------------------------------------------------- */
+
+/* A record fits JOURNAL_RECORD_MAX even with every byte of these escaped. */
+enum { USER_AGENT_MAX = 256, DETAIL_MAX = 1024 };
+
+static struct str cut(struct str s, size_t max)
+{
+    return s.n > max ? str_of(s.p, max) : s;
+}
+
+/* One line of JSON: what the journal keeps and the database is given. */
+static void record_put(struct buf *b, const struct req *req, const struct audit_note *note)
+{
+    struct uuid id = uuid_v7();
+    json_put_open(b, '{');
+    json_put_kstr(b, "id", uuid_str(&id));
+    json_put_ktime(b, "at", clock_wall_us());
+    json_put_kstr(b, "name", str_from(events[note->event].name));
+    json_put_kstr(b, "category", str_from(events[note->event].category));
+    json_put_kstr(b, "outcome", outcome_of(note));
+    json_put_kstr(b, "actor_id", note->actor_id);
+    json_put_kstr(b, "actor_kind", note->actor_kind);
+    json_put_kstr(b, "subject_id", note->subject_id.p ? note->subject_id : note->actor_id);
+    if (req) {
+        json_put_kstr(b, "ip", req->client_ip);
+        json_put_kstr(b, "user_agent", cut(req->user_agent, USER_AGENT_MAX));
+        json_put_kstr(b, "request_id", str_from(req->id));
+    }
+    if (note->detail.p && note->detail.n <= DETAIL_MAX)
+        json_put_kraw(b, "detail", note->detail);
+    json_put_close(b, '}');
+}
+
+void audit_report(const struct req *req, const struct audit_note *note)
+{
+    char mem[JOURNAL_RECORD_MAX];
+    struct buf b = {.p = mem, .cap = sizeof(mem), .max_bytes = sizeof(mem)};
+    record_put(&b, req, note);
+    if (!b.failed && journal_push(buf_view(&b)))
+        metrics_add(METRIC_audit_events, 1, 1);
+    log_note(req, note);
 }

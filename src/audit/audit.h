@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Security events that belong to a change: rows in the change's own transaction and flush, in
- * basalt.audit_event and, where GoTrue has an action for it, in auth.audit_log_entries; and a log
- * line once the change is acknowledged. No second connection, no loss (architecture §5).
+ * Security events, in two ways (architecture §5), neither of which takes a second connection:
+ *
+ * audit_add: an event that belongs to a change is rows in the change's own transaction and flush, in
+ * basalt.audit_event and, where GoTrue has an action for it, in auth.audit_log_entries. No loss.
+ *
+ * audit_report: an event without a change goes to a bounded ring in memory, from there through one
+ * thread to the journal, synced within 50 ms, and in batches to basalt.audit_event. It never waits,
+ * allocates nothing; without room the event is dropped and counted (basalt_audit_dropped_total).
+ *
+ * Both are also a log line, `audit`. A detail never holds a secret, an e-mail address or a query.
  */
 #ifndef AUDIT_AUDIT_H
 #define AUDIT_AUDIT_H
@@ -12,19 +19,29 @@
 #include "pg/pg_tx.h"
 
 enum audit_event {
-#define X(id, name, action, log_type) AUDIT_##id,
+#define X(id, name, action, log_type, category, outcome) AUDIT_##id,
 #include "audit/events.def"
 #undef X
     AUDIT_EVENT_COUNT
 };
 
+enum audit_outcome {
+    AUDIT_OUTCOME_USUAL, /* the one of the event's row */
+    AUDIT_OUTCOME_SUCCESS,
+    AUDIT_OUTCOME_FAILURE,
+    AUDIT_OUTCOME_DENIED,
+    AUDIT_OUTCOME_ERROR,
+    AUDIT_OUTCOME_PARTIAL,
+};
+
 struct audit_note {
     enum audit_event event;
+    enum audit_outcome outcome;
     struct str actor_id;    /* uuid, or absent: nobody is known yet */
     struct str actor_kind;  /* "user", "service", "cli" */
-    struct str actor_email; /* for GoTrue's payload (actor_username) */
+    struct str actor_email; /* for GoTrue's payload (actor_username) alone */
     struct str subject_id;  /* whom it happened to; absent: the actor */
-    struct str detail;      /* JSON object's text or absent */
+    struct str detail;      /* JSON object's text or absent; reported ones at most 1 KiB */
 };
 
 /* Notes of a request that are not durable yet. */
@@ -39,6 +56,9 @@ void audit_add(struct pg_tx *tx, struct req *req, const struct audit_note *note)
 MUST_CHECK bool audit_commit(struct pg_tx *tx, struct req *req, struct err *e);
 /* Forgets the notes of a transaction that was given up. */
 void audit_forget(struct req *req);
+
+/* From any thread, at any time; req is NULL for what no request has caused. */
+void audit_report(const struct req *req, const struct audit_note *note);
 const char *audit_name(enum audit_event event);
 
 #endif

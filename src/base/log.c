@@ -4,12 +4,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -17,17 +15,10 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/ring.h"
 
-/*
- * The ring. A producer reserves room by moving `tail`, copies its line and then publishes it by
- * storing the line's length in front of it; the writer takes lines in order, stops at the first
- * that is not published, zeroes what it took and moves `head`. Producers never wait, neither for
- * the writer nor for each other: one that is preempted half-way only holds up the writer.
- */
 enum {
     RING_BYTES = 1 << 20,
-    PAGE = 4096,         /* where pages are larger the ring just stays resident */
-    HEADER = 8,          /* a line's length; 0: not published */
     BATCH = 64,          /* lines a writev */
     STREAM_CHUNK = 4096, /* what a pipe takes without blocking once poll says so (PIPE_BUF) */
     FILE_CHUNK = 65536,
@@ -37,10 +28,8 @@ enum {
     TAIL_ROOM = 32      /* for "truncated":true and the line's end */
 };
 
-static _Alignas(PAGE) unsigned char ring[RING_BYTES];
-static _Alignas(64) _Atomic uint64_t ring_tail; /* bytes reserved since the start */
-static _Alignas(64) _Atomic uint64_t ring_head; /* bytes written out */
-static _Alignas(64) _Atomic bool writer_sleeps;
+static _Alignas(RING_PAGE) unsigned char ring_bytes[RING_BYTES];
+static struct ring ring = RING_INIT(ring_bytes);
 static atomic_ullong dropped;
 
 static atomic_int out_fd = STDERR_FILENO;
@@ -53,82 +42,10 @@ static pthread_t writer;
 static bool lost_writer; /* would not end, and still reads the ring */
 static bool wake_made;
 
-static sem_t wake;
 static atomic_bool writer_ended;   /* nothing but its join is left */
 static atomic_bool running;        /* lines go through the ring */
 static atomic_bool deaf;           /* closed on a stalled descriptor: a direct write would hang */
 static _Atomic int64_t stop_at_us; /* monotonic; INT64_MAX: not asked to stop */
-
-static _Atomic uint64_t *header_at(uint64_t pos)
-{
-    return (_Atomic uint64_t *)(void *)&ring[pos % RING_BYTES];
-}
-
-/* Copies in or clears, in two pieces where the ring ends. Positions and sizes are multiples of 8. */
-static void ring_copy(uint64_t pos, const char *p, size_t n)
-{
-    size_t at = pos % RING_BYTES, first = n < RING_BYTES - at ? n : RING_BYTES - at;
-    memcpy(ring + at, p, first);
-    memcpy(ring, p + first, n - first);
-}
-
-static void ring_clear(uint64_t pos, size_t n)
-{
-    size_t at = pos % RING_BYTES, first = n < RING_BYTES - at ? n : RING_BYTES - at;
-    memset(ring + at, 0, first);
-    memset(ring, 0, n - first);
-}
-
-/* Fresh pages are zero, as what was cleared is. */
-static void pages_release(size_t from, size_t to)
-{
-    from = (from + PAGE - 1) / PAGE * PAGE;
-    to = to / PAGE * PAGE;
-    if (from < to)
-        madvise(ring + from, to - from, MADV_DONTNEED);
-}
-
-/*
- * Gives an empty ring's memory back, a half at a time: its room is taken as a producer takes it, so
- * that nobody writes there, while producers have the other half.
- */
-static void ring_release(void)
-{
-    enum { HALF = RING_BYTES / 2 };
-    for (int i = 0; i < 2; i++) {
-        uint64_t pos = atomic_load(&ring_head), empty = pos;
-        if (!atomic_compare_exchange_strong(&ring_tail, &empty, pos + HALF))
-            return; /* somebody has begun a line */
-        size_t from = pos % RING_BYTES, to = from + HALF;
-        pages_release(from, to < RING_BYTES ? to : RING_BYTES);
-        if (to > RING_BYTES)
-            pages_release(0, to - RING_BYTES);
-        atomic_store_explicit(&ring_head, pos + HALF, memory_order_release);
-    }
-}
-
-static size_t record_size(size_t n)
-{
-    return HEADER + ((n + 7) & ~(size_t)7);
-}
-
-static bool ring_push(const char *p, size_t n)
-{
-    size_t need = record_size(n);
-    uint64_t pos = atomic_load_explicit(&ring_tail, memory_order_relaxed);
-    do {
-        uint64_t head = atomic_load_explicit(&ring_head, memory_order_acquire);
-        if (pos + need - head > RING_BYTES)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(&ring_tail, &pos, pos + need,
-                                                    memory_order_relaxed, memory_order_relaxed));
-    ring_copy(pos + HEADER, p, n);
-    /* Sequentially consistent, as are the writer's: either it sees the line or we see it asleep. */
-    atomic_store(header_at(pos), n);
-    if (atomic_load(&writer_sleeps) && atomic_exchange(&writer_sleeps, false))
-        sem_post(&wake);
-    return true;
-}
 
 /* ---- The writer ---------------------------------------------------------------------------- */
 
@@ -197,24 +114,23 @@ static size_t chunk_of(int fd)
 static bool write_batch(int fd, size_t chunk)
 {
     struct iovec iov[BATCH];
-    uint64_t head = atomic_load_explicit(&ring_head, memory_order_relaxed), pos = head;
+    uint64_t pos = ring_begin(&ring), next = pos;
+    struct str piece[2];
     size_t all = 0;
     int count = 0;
-    while (count + 2 <= BATCH && pos - head < RING_BYTES) {
-        size_t n = (size_t)atomic_load(header_at(pos));
-        if (n == 0 || (count > 0 && all + n > chunk))
+    while (count + 2 <= BATCH && ring_next(&ring, &next, piece)) {
+        size_t n = piece[0].n + piece[1].n;
+        if (count > 0 && all + n > chunk)
             break;
-        size_t at = (pos + HEADER) % RING_BYTES, first = n < RING_BYTES - at ? n : RING_BYTES - at;
-        iov[count++] = (struct iovec){ring + at, first};
-        if (n > first)
-            iov[count++] = (struct iovec){ring, n - first};
+        for (int i = 0; i < 2; i++)
+            if (piece[i].n > 0)
+                iov[count++] = (struct iovec){(void *)(uintptr_t)piece[i].p, piece[i].n};
         all += n;
-        pos += record_size(n);
+        pos = next;
     }
     if (count == 0 || !write_all(fd, iov, count, all))
         return false;
-    ring_clear(head, pos - head);
-    atomic_store_explicit(&ring_head, pos, memory_order_release);
+    ring_take(&ring, pos);
     return true;
 }
 
@@ -235,7 +151,7 @@ static bool report_dropped(void)
     log_i64(&l, "lines", (int64_t)(now - reported));
     if (!l.off) {
         finish(&l); /* and never directly, where a stalled pipe would hold the writer */
-        if (!ring_push(l.b.p, l.b.n))
+        if (!ring_push(&ring, l.b.p, l.b.n))
             return false;
     }
     reported = now;
@@ -249,17 +165,9 @@ static void nap(void)
     nanosleep(&t, NULL);
 }
 
-/* Sleeps until a producer has published something, or log_close asks for the end. */
-static void sleep_until_woken(void)
+static bool asked_to_stop(void)
 {
-    uint64_t head = atomic_load(&ring_head);
-    atomic_store(&writer_sleeps, true);
-    if (atomic_load(header_at(head)) == 0 && atomic_load(&stop_at_us) == INT64_MAX) {
-        while (sem_wait(&wake) != 0)
-            ; /* EINTR */
-    } else if (!atomic_exchange(&writer_sleeps, false)) {
-        sem_wait(&wake); /* a producer was quicker: its post is taken, so that none is left over */
-    }
+    return atomic_load(&stop_at_us) != INT64_MAX;
 }
 
 static void *writer_main(void *arg)
@@ -273,16 +181,15 @@ static void *writer_main(void *arg)
         while (write_batch(fd, chunk))
             wrote = true;
         bool told = report_dropped();
-        bool empty = atomic_load(&ring_head) == atomic_load(&ring_tail);
-        if (atomic_load(&stop_at_us) != INT64_MAX && (empty || shall_stop()))
+        if (asked_to_stop() && (ring_empty(&ring) || shall_stop()))
             break;
         quiet = wrote ? 0 : quiet + 1;
         if (quiet <= QUIET_NAPS || !told) {
             nap();
             continue;
         }
-        ring_release();
-        sleep_until_woken();
+        ring_release(&ring);
+        ring_sleep(&ring, asked_to_stop);
     }
     atomic_store(&writer_ended, true);
     return NULL;
@@ -301,11 +208,10 @@ void log_open(int fd, enum log_level least, enum log_format format)
         sigset_t all, before;
         sigfillset(&all);
         atomic_store(&stop_at_us, INT64_MAX);
-        atomic_store(&writer_sleeps, false);
         atomic_store(&deaf, false);
         atomic_store(&writer_ended, false);
         if (!wake_made) /* once: a late producer may still hold it when the log is closed */
-            BUG(sem_init(&wake, 0, 0) != 0);
+            ring_open(&ring);
         wake_made = true;
         pthread_sigmask(SIG_SETMASK, &all, &before);
         /* Without a thread (limits) lines go on being written directly. */
@@ -320,8 +226,7 @@ void log_close(int timeout_ms)
     pthread_mutex_lock(&state_lock);
     if (atomic_exchange(&running, false)) {
         atomic_store(&stop_at_us, clock_mono_us() + timeout_ms * CLOCK_MS);
-        if (atomic_exchange(&writer_sleeps, false))
-            sem_post(&wake);
+        ring_wake(&ring);
         /* It ends by itself at that time; the rest is for a terminal that blocks in mid-write. */
         int64_t until_us = clock_mono_us() + timeout_ms * CLOCK_MS + CLOCK_S;
         while (!atomic_load(&writer_ended) && clock_mono_us() < until_us)
@@ -331,7 +236,7 @@ void log_close(int timeout_ms)
             pthread_detach(writer);
         else
             pthread_join(writer, NULL);
-        atomic_store(&deaf, atomic_load(&ring_head) != atomic_load(&ring_tail));
+        atomic_store(&deaf, !ring_empty(&ring));
     }
     pthread_mutex_unlock(&state_lock);
 }
@@ -555,7 +460,7 @@ void log_end(struct log_line *l)
     finish(l);
     if (!atomic_load_explicit(&running, memory_order_acquire))
         write_directly(l->b.p, l->b.n);
-    else if (!ring_push(l->b.p, l->b.n))
+    else if (!ring_push(&ring, l->b.p, l->b.n))
         atomic_fetch_add(&dropped, 1);
     l->off = true; /* ended: a second log_end writes nothing */
 }
