@@ -134,6 +134,7 @@ static bool open_quota(const struct settings *s, const struct secrets *k, struct
         },
         .header = text(s->rate_limit_header),
         .mail_confirms = !settings_autoconfirm(s),
+        .delay_max_us = s->lockout_max,
         .entries = (size_t)s->rate_limit_entries,
         .redis_url = s->redis_url,
         .secret = text(k->jwt_secret),

@@ -46,6 +46,7 @@ bool housekeeping_run(struct job *j, struct err *e)
         {&clean_client_states_sql, false, 1},
         {&clean_challenges_sql, false, 1},
         {&clean_factors_sql, false, 1},
+        {&clean_networks_sql, false, 1},
         {&clean_webauthn_sql, false, 1},
         {&clean_anonymous_sql, true, c->anonymous_kept_us},
         {&clean_mail_secrets_sql, false, 1},

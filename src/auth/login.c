@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/auth_private.h"
 
+#include "guard/lockout.h"
+
 /* One look at the user, the hash, and what it says about them. */
 struct attempt {
     struct user user;
@@ -21,6 +23,42 @@ static bool may_log_in(const struct req *req, const struct user *u, struct err *
         return err_set(e, 400, "email_not_confirmed", "Email not confirmed");
     return true;
 }
+
+/* ---- how often -------------------------------------------------------------------------------- */
+
+/* Whether somebody has logged in to the account from this network; unknown accounts cost the same. */
+static bool network_known(struct req *req, struct str email, bool *out, struct err *e)
+{
+    CLEANUP(pg_tx_end) struct pg_tx tx = {0};
+    if (!pg_tx_single(&tx, req->pg, PG_LOGIN_AUTH, e))
+        return false;
+    pg_tx_add(&tx, &network_known_sql, PG_ARGS(email, auth_audience(req), req->client_ip));
+    if (!pg_tx_commit(&tx, e))
+        return false;
+    *out = pg_row_bool(pg_tx_result(&tx, 0), 0, NETWORK_KNOWN_KNOWN);
+    return true;
+}
+
+/* Nothing is hashed of what waits; who only waits because of strangers' guesses does not wait. */
+static bool admit(struct req *req, struct str email, struct lockout *l, struct err *e)
+{
+    bool known = false;
+    if (lockout_begin(req, email, l, e))
+        return true;
+    struct err unanswered = {0};
+    if (!l->strangers_only || !network_known(req, email, &known, &unanswered) || !known)
+        return false;
+    return lockout_begin_known(req, l, e);
+}
+
+static enum lockout_outcome outcome_of(const struct err *e)
+{
+    if (e->status == 429 || e->status >= 499)
+        return LOCKOUT_UNDECIDED;
+    return e->code && strcmp(e->code, "invalid_credentials") == 0 ? LOCKOUT_WRONG : LOCKOUT_RIGHT;
+}
+
+/* ---- logging in -------------------------------------------------------------------------------- */
 
 /* Unknown users, users without a password and deleted ones cost the same hash as a wrong password. */
 static bool attempt_check(struct req *req, struct offload_place *place, struct str email,
@@ -87,8 +125,8 @@ static bool attempt_write(struct req *req, struct attempt *at, bool want_profile
            && audit_commit(&tx, req, e);
 }
 
-bool login_password(struct req *req, struct str email, struct str password, bool want_profile,
-                    struct login *out, struct err *e)
+static bool log_in(struct req *req, struct str email, struct str password, bool want_profile,
+                   struct login *out, struct err *e)
 {
     struct attempt at = {0};
     struct login l = {0};
@@ -108,4 +146,15 @@ bool login_password(struct req *req, struct str email, struct str password, bool
         audit_forget(req);
     }
     return refused(e);
+}
+
+bool login_password(struct req *req, struct str email, struct str password, bool want_profile,
+                    struct login *out, struct err *e)
+{
+    struct lockout l;
+    if (!admit(req, email, &l, e))
+        return false;
+    bool ok = log_in(req, email, password, want_profile, out, e);
+    lockout_end(req, &l, ok ? LOCKOUT_RIGHT : outcome_of(e));
+    return ok;
 }

@@ -14,7 +14,7 @@
 #include "pg/pg_tx.h"
 
 enum by { BY_ADDRESS, BY_USER, BY_KEY, BY_INSTANCE };
-enum kind { KIND_REQUEST, KIND_FREQUENT, KIND_MAIL };
+enum kind { KIND_REQUEST, KIND_FREQUENT, KIND_MAIL, KIND_LOCKOUT };
 
 static const struct row {
     const char *setting;
@@ -41,6 +41,7 @@ struct quota {
     struct arena memory;
     struct str header;
     bool mail_confirms;
+    int64_t delay_max_us;
     atomic_flag told_of_proxy;
 };
 
@@ -64,7 +65,7 @@ static bool limit_read(enum quota_id id, struct str text, struct limit *out)
     if (!text.n || str_is(text, "off"))
         return true;
     bool both = str_cut(text, '/', &count, &period);
-    if (!str_to_i64(str_trim(count), &n) || n < 0 || n > COUNT_MAX
+    if (!str_to_i64(str_trim(count), &n) || n < (rows[id].kind == KIND_LOCKOUT) || n > COUNT_MAX
         || (both && (!str_to_duration_us(str_trim(period), &period_us) || period_us < CLOCK_MS)))
         return false;
     out->state = n == 0 ? BLOCKED : LIMITED;
@@ -90,6 +91,7 @@ bool quota_open(const struct quota_config *c, struct quota **out, struct err *e)
     arena_init(&q->memory, SIZE_MAX);
     q->header = arena_str(&q->memory, c->header);
     q->mail_confirms = c->mail_confirms;
+    q->delay_max_us = c->delay_max_us;
     q->counters = ratelimit_new(c->entries);
     atomic_flag_clear(&q->told_of_proxy);
     if (c->enabled && c->redis_url && !ratelimit_share(q->counters, c->redis_url, c->secret, e)) {
@@ -98,6 +100,21 @@ bool quota_open(const struct quota_config *c, struct quota **out, struct err *e)
     }
     *out = q;
     return true;
+}
+
+struct ratelimit *quota_counters(const struct quota *q)
+{
+    return q->counters;
+}
+
+const struct ratelimit_rule *quota_rule(const struct quota *q, enum quota_id id)
+{
+    return q->limits[id].state == LIMITED ? &q->limits[id].rule : NULL;
+}
+
+int64_t quota_delay_max_us(const struct quota *q)
+{
+    return q->delay_max_us;
 }
 
 void quota_close(struct quota *q)
@@ -158,7 +175,7 @@ static struct quota_met *met(struct req *req)
     return req->quota;
 }
 
-static struct str client(struct req *req)
+struct str quota_client(struct req *req)
 {
     struct quota_met *m = met(req);
     if (!m->asked)
@@ -169,7 +186,7 @@ static struct str client(struct req *req)
 
 /* ---- taking --------------------------------------------------------------------------------- */
 
-static bool refused(enum quota_id id, int64_t retry_us, struct err *e)
+bool quota_refused(enum quota_id id, int64_t retry_us, struct err *e)
 {
     metrics_add(METRIC_limit_refused, id, 1);
     if (rows[id].kind == KIND_MAIL)
@@ -187,7 +204,7 @@ static bool take(struct req *req, enum quota_id id, struct str key, struct err *
     if (l->state == OFF)
         return true;
     if (l->state == BLOCKED)
-        return refused(id, rows[id].period_us, e);
+        return quota_refused(id, rows[id].period_us, e);
     struct ratelimit_answer a;
     struct ratelimit_ask ask = {&l->rule, key};
     /* no waiting with a transaction open (architecture, invariant 2) */
@@ -198,7 +215,7 @@ static bool take(struct req *req, enum quota_id id, struct str key, struct err *
         m->rule = &l->rule;
         m->answer = a;
     }
-    return ok || refused(id, a.retry_us, e);
+    return ok || quota_refused(id, a.retry_us, e);
 }
 
 bool quota_take(struct req *req, enum quota_id id, struct str key, struct err *e)
@@ -209,7 +226,7 @@ bool quota_take(struct req *req, enum quota_id id, struct str key, struct err *e
     if (!key.p && req->principal && req->principal->key == PRINCIPAL_KEY_SERVICE)
         return true;
     if (!key.p)
-        key = client(req);
+        key = quota_client(req);
     return !key.p || take(req, id, key, e);
 }
 

@@ -29,6 +29,7 @@ struct quota_config {
     const char *limits[QUOTA_COUNT]; /* "30", "30/1h", "0" (always refused), "off"; NULL: off */
     struct str header;     /* field whose first value names the client; absent: its address does */
     bool mail_confirms;    /* addresses are confirmed by mail: mails are counted (GoTrue) */
+    int64_t delay_max_us;  /* longest wait after wrong passwords */
     size_t entries;        /* counters kept at most */
     const char *redis_url; /* counters shared by nodes; NULL: each node for itself */
     struct str secret;     /* of the project: shared counters of another are others */
@@ -49,5 +50,19 @@ MUST_CHECK bool quota_address(struct req *req, struct err *e);
 MUST_CHECK bool quota_user(struct req *req, struct err *e);
 /* X-RateLimit-Limit, -Remaining, -Reset (seconds) of the tightest limit met, on the app's routes. */
 void quota_headers(const struct req *req, struct resp *resp);
+
+/* ---- for guard/lockout.c ---- */
+
+struct ratelimit;
+struct ratelimit_rule;
+
+struct ratelimit *quota_counters(const struct quota *q);
+/* NULL when it is off. */
+const struct ratelimit_rule *quota_rule(const struct quota *q, enum quota_id id);
+int64_t quota_delay_max_us(const struct quota *q);
+/* Whom limits by address count: a network's bytes or a header's text; absent: cannot be known. */
+struct str quota_client(struct req *req);
+/* Counts and words a refusal; is false. */
+bool quota_refused(enum quota_id id, int64_t retry_us, struct err *e);
 
 #endif
