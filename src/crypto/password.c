@@ -10,6 +10,7 @@
 #include "base/base64.h"
 #include "base/rand.h"
 #include "base/secret.h"
+#include "crypto/firebase.h"
 
 enum {
     /*
@@ -319,6 +320,9 @@ bool password_verify(struct str password, struct str stored, const struct passwo
     } else if (bcrypt_known(stored)) {
         if (!bcrypt_verify(password, stored, &right, e))
             return false;
+    } else if (firebase_known(stored)) {
+        if (!firebase_verify(password, stored, &right, e))
+            return false;
     } else {
         return err_set(e, 500, "password_hash_unknown", "the stored password has an unknown form");
     }
@@ -330,5 +334,5 @@ bool password_verify(struct str password, struct str stored, const struct passwo
 bool password_hash_known(struct str stored)
 {
     struct argon x;
-    return argon_read(stored, &x) || bcrypt_known(stored);
+    return argon_read(stored, &x) || bcrypt_known(stored) || firebase_known(stored);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Password hashes: argon2id (RFC 9106) is made; argon2id, argon2i and bcrypt ($2a$, $2b$, $2y$) are
- * verified. Pure CPU work of 25-200 ms: call it only on a thread of the hash pool. Each calling
+ * Password hashes: argon2id (RFC 9106) is made; argon2id, argon2i, bcrypt ($2a$, $2b$, $2y$) and
+ * Firebase's scrypt are verified. Pure CPU work of 25-200 ms: call it only on a thread of the hash pool. Each calling
  * thread maps its argon2 memory once; password_release_memory gives it back when the pool is idle.
  */
 #ifndef CRYPTO_PASSWORD_H
@@ -35,7 +35,7 @@ MUST_CHECK bool password_verify(struct str password, struct str stored, const st
  * A form that password_verify understands (imports by the admin API): $argon2id$ and $argon2i$ with
  * v=19, m at most 262144 KiB, t at most 16, m times t at most 786432 KiB, p at most 8 (run one after
  * the other), salt of 8 to 64 and hash of 16 to 64 bytes; bcrypt of cost 4 to 14. So no import can
- * take more than 256 MiB or about a second. Firebase's $fbscrypt$ is not among them.
+ * take more than 256 MiB or about a second. Firebase's $fbscrypt$ as in firebase.h.
  */
 bool password_hash_known(struct str stored);
 /* Frees the calling thread's argon2 memory (munmap). */
