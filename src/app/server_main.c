@@ -101,6 +101,7 @@ static bool open_auth(struct settings *s, const char *api_url, struct guard *gua
         .signup_enabled = !s->disable_signup,
         .email_enabled = s->email_enabled,
         .anonymous_enabled = s->anonymous_users,
+        .manual_linking = s->manual_linking,
         .autoconfirm = settings_autoconfirm(s),
         .unverified_may_login = s->allow_unverified,
         .password_min = s->password_min_length,

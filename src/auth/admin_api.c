@@ -29,7 +29,7 @@ static const struct json_field admin_fields[] = {
 
 static const struct json_shape admin_shape = {admin_fields, sizeof(admin_fields) / sizeof(admin_fields[0]), false};
 
-enum { GENERATED_PASSWORD = 64, PER_PAGE = 50, PER_PAGE_MAX = 1000 };
+enum { GENERATED_PASSWORD = 64, PER_PAGE = 50, PER_PAGE_MAX = 1000, LINK_MAX = 32 * 1024 };
 
 /* One leading + and all spaces go; then 2 to 15 digits, no leading zero (auth.md §6.1). */
 static bool phone_normal(struct arena *a, struct str phone, struct str *out, struct err *e)
@@ -181,7 +181,7 @@ bool admin_api_delete(struct req *req, struct resp *resp, struct err *e)
     return resp_done(resp, e);
 }
 
-/* A page number; an empty value counts as absent. */
+/* An empty value counts as absent. */
 static bool number_of(struct req *req, const char *name, int64_t fallback, int64_t max, int64_t *out, struct err *e)
 {
     struct str s = req_query(req, name);
@@ -206,28 +206,58 @@ static bool order_of(struct req *req, bool *ascending, struct err *e)
     return ok || err_set(e, 400, "validation_failed", "Bad Sort Parameters: only created_at asc or desc");
 }
 
-/* "page" comes first: the JavaScript client takes what follows the first "=" (auth.md §1.9). */
-static void page_headers(struct resp *resp, int64_t page, int64_t per_page, int64_t total)
+bool admin_api_page(struct req *req, struct admin_page *out, struct err *e)
 {
-    int64_t last = total == 0 ? 1 : (total + per_page - 1) / per_page;
+    return number_of(req, "page", 1, INT32_MAX, &out->number, e)
+           && number_of(req, "per_page", PER_PAGE, PER_PAGE_MAX, &out->size, e);
+}
+
+/* The other parameters of the query as they came, but for what would end the link. */
+static void put_others(struct buf *b, struct str query)
+{
+    size_t at;
+    struct str pair;
+    for (bool more = query.n > 0; more;) {
+        more = str_cut(query, '&', &pair, &query);
+        if (pair.n > 0 && !str_starts(pair, S("page=")) && !str_starts(pair, S("per_page="))
+            && !str_find_char(pair, '>', &at)) {
+            buf_char(b, '&');
+            buf_str(b, pair);
+        }
+    }
+}
+
+static void put_link(struct buf *b, const struct req *req, const char *path, int64_t number,
+                     int64_t size)
+{
+    buf_printf(b, "<%s?page=%lld&per_page=%lld", path, (long long)number, (long long)size);
+    put_others(b, req->query);
+}
+
+void admin_api_page_headers(const struct req *req, struct resp *resp, const char *path,
+                            const struct admin_page *page, int64_t total)
+{
+    int64_t last = total == 0 ? 1 : (total + page->size - 1) / page->size;
     struct buf link;
-    buf_init_arena(&link, resp->arena, 512);
-    if (page < last)
-        buf_printf(&link, "</admin/users?page=%lld&per_page=%lld>; rel=\"next\", ", (long long)page + 1,
-                   (long long)per_page);
-    buf_printf(&link, "</admin/users?page=%lld&per_page=%lld>; rel=\"last\"", (long long)last, (long long)per_page);
-    resp_header(resp, "Link", buf_view(&link));
+    buf_init_arena(&link, resp->arena, LINK_MAX);
+    if (page->number < last) {
+        put_link(&link, req, path, page->number + 1, page->size);
+        BUF_LIT(&link, ">; rel=\"next\", ");
+    }
+    put_link(&link, req, path, last, page->size);
+    BUF_LIT(&link, ">; rel=\"last\"");
+    if (!link.failed)
+        resp_header(resp, "Link", buf_view(&link));
     resp_header_i64(resp, "X-Total-Count", total);
 }
 
 bool admin_api_list(struct req *req, struct resp *resp, struct err *e)
 {
-    int64_t page, per_page;
+    struct admin_page page;
     bool ascending;
     struct user_page got;
-    if (!number_of(req, "page", 1, INT32_MAX, &page, e) || !number_of(req, "per_page", PER_PAGE, PER_PAGE_MAX, &per_page, e)
-        || !order_of(req, &ascending, e)
-        || !user_admin_list(req, req_query(req, "filter"), ascending, page, per_page, &got, e))
+    if (!admin_api_page(req, &page, e) || !order_of(req, &ascending, e)
+        || !user_admin_list(req, req_query(req, "filter"), ascending, page.number, page.size, &got, e))
         return false;
     struct buf *b = resp_json(resp, 200);
     json_put_open(b, '{');
@@ -238,6 +268,6 @@ bool admin_api_list(struct req *req, struct resp *resp, struct err *e)
     json_put_close(b, ']');
     json_put_kstr(b, "aud", auth_audience(req));
     json_put_close(b, '}');
-    page_headers(resp, page, per_page, got.total);
+    admin_api_page_headers(req, resp, "/admin/users", &page, got.total);
     return resp_done(resp, e);
 }

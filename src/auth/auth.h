@@ -45,6 +45,7 @@ struct auth_config {
     bool refresh_rotation;        /* reuse outside the rules revokes the whole session */
     int64_t session_timebox_us, session_inactivity_us; /* 0: none */
     bool signup_enabled, email_enabled, anonymous_enabled, autoconfirm, unverified_may_login;
+    bool manual_linking;          /* identities may be linked and unlinked by their user */
     int64_t password_min;         /* bytes */
     struct str password_characters; /* sets separated by ':', one character of each is needed */
     enum password_blocklist password_blocklist;

@@ -264,11 +264,11 @@ describe('list', () => {
     assert.deepEqual(first.json.users.map((user) => user.id),
       made.slice(-3).reverse().map((user) => user.id))
     assert.equal(first.headers['x-total-count'], '7')
-    assert.equal(first.headers.link, '</admin/users?page=2&per_page=3>; rel="next", '
-      + '</admin/users?page=3&per_page=3>; rel="last"')
+    assert.equal(first.headers.link, '</admin/users?page=2&per_page=3&filter=paged>; rel="next", '
+      + '</admin/users?page=3&per_page=3&filter=paged>; rel="last"')
     const last = await list('?page=3&per_page=3&filter=paged')
     assert.equal(last.json.users.length, 1)
-    assert.equal(last.headers.link, '</admin/users?page=3&per_page=3>; rel="last"')
+    assert.equal(last.headers.link, '</admin/users?page=3&per_page=3&filter=paged>; rel="last"')
     const beyond = await list('?page=9&per_page=3&filter=paged')
     assert.deepEqual(beyond.json.users, [])
     assert.equal(beyond.headers['x-total-count'], '7')
@@ -289,7 +289,7 @@ describe('list', () => {
     const nobody = await list('?filter=there-is-no-such-user')
     assert.deepEqual(nobody.json.users, [])
     assert.equal(nobody.headers['x-total-count'], '0')
-    assert.match(nobody.headers.link, /page=1&per_page=50>; rel="last"/)
+    assert.match(nobody.headers.link, /page=1&per_page=50&filter=there-is-no-such-user>; rel="last"/)
   })
 
   test('bad numbers and sorts are 400', async () => {
