@@ -83,6 +83,18 @@ static bool open_guard(struct settings *s, const struct secrets *k, struct guard
     return guard_open(&c, out, e);
 }
 
+/* The settings that each kind of mail has. */
+static void mails_set(const struct settings *s, struct auth_config *c)
+{
+#define MAIL(id, name, path, subject)                        \
+    c->mail_subjects[MAIL_##id] = s->mailer_subjects_##name; \
+    c->mail_templates[MAIL_##id] = s->mailer_templates_##name;
+#define NOTICE(id, name, subject)                               \
+    MAIL(id##_NOTIFICATION, name##_notification, none, subject) \
+    c->mailer_notifications |= (unsigned)s->mailer_notifications_##name##_enabled << MAIL_##id##_NOTIFICATION;
+#include "auth/mail.def"
+}
+
 static bool open_auth(struct settings *s, const char *api_url, struct guard *guard,
                       const struct database *db, struct auth **out, struct err *e)
 {
@@ -117,10 +129,16 @@ static bool open_auth(struct settings *s, const char *api_url, struct guard *gua
                          [MAIL_PATH_invite] = text(s->mailer_urlpaths_invite),
                          [MAIL_PATH_email_change] = text(s->mailer_urlpaths_email_change)},
         .mail_kept_us = s->mail_retention,
+        .anonymous_kept_us = s->anonymous_users ? s->anonymous_retention : 0,
         .mailer_external_hosts = text(s->mailer_external_hosts),
         .mailer_authorized = text(s->mailer_authorized_addresses),
+        .mail_folder = s->mail_templates,
+        .mail_from_name = text(s->smtp_sender_name),
+        .mail_headers = text(s->smtp_headers),
     };
-    return auth_open(&c, out, e);
+    c.mail_from = text(settings_mail_from(s, c.site_url.p));
+    mails_set(s, &c);
+    return settings_smtp(s, &c.smtp, e) && auth_open(&c, out, e);
 }
 
 static bool open_quota(const struct settings *s, const struct secrets *k, struct quota **out,
@@ -462,7 +480,7 @@ static void say_ready(const struct running *r)
         say_keys(r);
     else
         printf("  keys and database URL: basalt status --data %s\n", r->dir);
-    if (settings_autoconfirm(r->settings) && !r->settings->smtp_url)
+    if (settings_autoconfirm(r->settings) && !settings_mails(r->settings))
         printf("  e-mail addresses are confirmed at once, since no SMTP server is set\n");
     printf("ready %s in %lld ms (basalt %s)\n", r->api_url,
            (long long)(clock_mono_us() - r->started_us) / 1000, BASALT_VERSION);

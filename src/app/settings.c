@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/json.h"
+#include "base/url.h"
+#include "http/smtp.h"
+
 extern char **environ;
 
 /* clang-format off */
@@ -37,6 +41,10 @@ static bool consistent(const struct settings *s, struct err *e)
     if (s->allow_unverified && strcmp(s->mailer_autoconfirm, "true") == 0)
         return err_set(e, 2, "config",
                        "mailer_autoconfirm and allow_unverified exclude each other: unset one");
+    if (s->smtp_url && s->smtp_host)
+        return err_set(e, 2, "config", "smtp_url and smtp_host say the same: set one of them");
+    if (s->smtp_headers && !(json_valid(str_from(s->smtp_headers), e) && s->smtp_headers[0] == '{'))
+        return err_set(e, 2, "config", "smtp_headers is no JSON object");
     if (!profile_fields_ok(s, e))
         return false;
     if (s->db_listen && s->database_url)
@@ -115,10 +123,44 @@ unsigned settings_hash_threads(const struct settings *s)
     return cores() > 1 ? cores() - 1 : 1;
 }
 
+bool settings_mails(const struct settings *s)
+{
+    return s->smtp_url || s->smtp_host;
+}
+
+bool settings_smtp(struct settings *s, struct smtp_server *out, struct err *e)
+{
+    *out = (struct smtp_server){0};
+    if (s->smtp_url) {
+        struct err why = {0};
+        return smtp_server_parse(str_from(s->smtp_url), &s->memory, out, &why)
+               || err_set(e, 2, "config", "smtp_url: %s", why.message);
+    }
+    if (!s->smtp_host)
+        return true;
+    out->host = str_from(s->smtp_host);
+    out->port = (int)s->smtp_port;
+    out->tls = smtp_tls_for(out->host, out->port);
+    out->user = str_from(s->smtp_user);
+    out->password = str_from(s->smtp_pass);
+    return true;
+}
+
+const char *settings_mail_from(struct settings *s, const char *site_url)
+{
+    struct url_parts u;
+    if (s->smtp_admin_email)
+        return s->smtp_admin_email;
+    bool named = url_parse(str_from(site_url), &u) && u.host.n > 0
+                 && ((u.host.p[u.host.n - 1] | 0x20) >= 'a' && (u.host.p[u.host.n - 1] | 0x20) <= 'z');
+    return named ? arena_printf(&s->memory, "noreply@%.*s", STR_ARG(u.host)).p
+                 : "noreply@localhost"; /* an IP address is no domain */
+}
+
 bool settings_autoconfirm(const struct settings *s)
 {
     if (strcmp(s->mailer_autoconfirm, "auto") == 0)
-        return !s->smtp_url && !s->allow_unverified;
+        return !settings_mails(s) && !s->allow_unverified;
     return strcmp(s->mailer_autoconfirm, "true") == 0;
 }
 

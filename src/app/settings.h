@@ -36,6 +36,13 @@ const char *settings_data_dir(struct settings *s);
 unsigned settings_pool_size(const struct settings *s);
 unsigned settings_loops(const struct settings *s);
 unsigned settings_hash_threads(const struct settings *s);
+/* Mail can be sent: there is a mail server. */
+bool settings_mails(const struct settings *s);
+struct smtp_server;
+/* The mail server; host absent when there is none. e: status 2. */
+MUST_CHECK bool settings_smtp(struct settings *s, struct smtp_server *out, struct err *e);
+/* The address that mails come from. */
+const char *settings_mail_from(struct settings *s, const char *site_url);
 bool settings_autoconfirm(const struct settings *s);
 enum password_blocklist settings_password_blocklist(const struct settings *s);
 /* "http://127.0.0.1:8000" unless api_url says otherwise; port as bound. */

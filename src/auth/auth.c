@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "auth/letter.h"
 #include "base/utf8.h"
 #include "ops/metrics.h"
 
@@ -11,7 +12,8 @@ bool auth_open(const struct auth_config *c, struct auth **out, struct err *e)
     struct auth *a = calloc(1, sizeof(*a));
     BUG(!a);
     a->config = *c;
-    if (!hasher_open(c->hash_threads, &a->hasher, e)) {
+    if (!letter_open(c, &a->letters, e) || !hasher_open(c->hash_threads, &a->hasher, e)) {
+        letter_close(a->letters);
         free(a);
         return false;
     }
@@ -24,6 +26,7 @@ void auth_close(struct auth *a)
     if (!a)
         return;
     hasher_close(a->hasher);
+    letter_close(a->letters);
     caller_cache_close(a);
     free(a);
 }

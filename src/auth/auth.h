@@ -13,6 +13,7 @@
 #include "guard/guard.h"
 #include "http/req.h"
 #include "http/resp.h"
+#include "http/smtp.h"
 
 struct auth;
 
@@ -21,6 +22,14 @@ enum password_blocklist {
     PASSWORD_BLOCKLIST_REPORT, /* taken; the session says weak_password */
     PASSWORD_BLOCKLIST_REFUSE,
     PASSWORD_BLOCKLIST_OFF
+};
+
+enum mail_kind {
+#define MAIL(id, name, path, subject) MAIL_##id,
+#define NOTICE(id, name, subject)     MAIL_##id##_NOTIFICATION,
+#include "auth/mail.def"
+    MAIL_KIND_COUNT,
+    MAIL_FIRST_NOTICE = MAIL_PASSWORD_CHANGED_NOTIFICATION
 };
 
 /* Where links of mails lead: a setting each. */
@@ -59,7 +68,13 @@ struct auth_config {
     struct str mailer_authorized;     /* the only addresses that get mail; absent: all */
     int64_t mail_kept_us;             /* in the outbox, sent or not */
     int64_t anonymous_kept_us;        /* anonymous users; 0: for ever */
-    unsigned mailer_notifications;    /* bit per enum mail_kind (auth/mailer.h) that is sent */
+    unsigned mailer_notifications;    /* bit per enum mail_kind that is sent; of notices alone */
+    const char *mail_subjects[MAIL_KIND_COUNT];  /* NULL: of the folder, or built in */
+    const char *mail_templates[MAIL_KIND_COUNT]; /* file or URL; NULL: likewise */
+    const char *mail_folder;          /* with <kind>.html and <kind>.subject; NULL: none */
+    struct smtp_server smtp;          /* host absent: mails wait */
+    struct str mail_from, mail_from_name;
+    struct str mail_headers;          /* JSON object of further headers, or absent */
 };
 
 MUST_CHECK bool auth_open(const struct auth_config *c, struct auth **out, struct err *e);
@@ -268,5 +283,26 @@ MUST_CHECK bool user_admin_list(struct req *req, struct str filter, bool ascendi
 struct job;
 /* Deletes what is over (spec auth.md §4.2), in small batches. */
 MUST_CHECK bool housekeeping_run(struct job *j, struct err *e);
+/* Of kind "mail": sends one of the outbox. */
+MUST_CHECK bool postman_deliver(struct job *j, struct err *e);
+
+/* ---- mails for the command line -------------------------------------------------------------- */
+
+/* One of the outbox; what it said is gone (data absent) once it was sent. */
+struct mail_row {
+    struct str id, kind, state, recipient, last_error, created_at, data;
+    int64_t attempts;
+};
+/* The newest first, at most `most`; recipient absent: everybody's. */
+MUST_CHECK bool mailbox_list(struct req *req, struct str recipient, int64_t most,
+                             struct mail_row **out, size_t *count, struct err *e);
+/* e: 404 "mail_not_found". subject and html absent when what it said is gone. */
+MUST_CHECK bool mailbox_show(struct req *req, struct str id, struct mail_row *out,
+                             struct str *subject, struct str *html, struct err *e);
+/* Sends it anew; e: 404 "mail_not_found", 409 "mail_over" when it was sent or has expired. */
+MUST_CHECK bool mailbox_retry(struct req *req, struct str id, struct err *e);
+/* A kind's mail from invented data, over which `data` (JSON object or absent) is laid. e: 404 "mail_kind_unknown". */
+MUST_CHECK bool mailbox_preview(struct req *req, struct str kind, struct str data,
+                                struct str *subject, struct str *html, struct err *e);
 
 #endif

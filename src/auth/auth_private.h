@@ -12,10 +12,12 @@
 #include "runtime/offload.h"
 
 struct caller_cache;
+struct letters;
 
 struct auth {
     struct auth_config config;
     struct offload_pool *hasher;
+    struct letters *letters;
     struct caller_cache *callers[LOOP_MAX];
 };
 

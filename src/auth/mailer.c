@@ -4,9 +4,11 @@
 #include <stdlib.h>
 
 #include "auth/auth_private.h"
+#include "auth/letter.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/url.h"
+#include "guard/quota.h"
 #include "jobs/jobs.h"
 
 enum {
@@ -15,17 +17,6 @@ enum {
     HOST_MAX = 255 + 6, /* a name and ":port" */
 };
 static const int64_t life_us = 24 * 3600 * CLOCK_S; /* of what is not sent: its token's */
-
-struct kind_row {
-    const char *name;
-    enum mail_path path;
-};
-
-static const struct kind_row kinds[MAIL_KIND_COUNT] = {
-#define X(id, name, path, subject) [MAIL_##id] = {#name, MAIL_PATH_##path},
-#include "auth/mail.def"
-#undef X
-};
 
 /* ---- ConfirmationURL ------------------------------------------------------------------------ */
 
@@ -79,10 +70,10 @@ static bool needs_escape(struct str url)
 struct str mailer_link(struct req *req, const struct mail *m)
 {
     const struct auth_config *c = auth_config_of(req);
-    struct str path = c->mailer_paths[kinds[m->kind].path];
+    struct str path = c->mailer_paths[letter_path(m->kind)];
     struct str target = m->redirect_to.p ? m->redirect_to : c->site_url;
     struct buf b;
-    if (kinds[m->kind].path == MAIL_PATH_none || !m->token_hash.p)
+    if (letter_path(m->kind) == MAIL_PATH_none || !m->token_hash.p)
         return (struct str){0};
     buf_init_arena(&b, req->arena, LINK_MAX);
     if (!str_starts(path, S("http://")) && !str_starts(path, S("https://")))
@@ -146,16 +137,15 @@ bool mailer_queue(struct pg_tx *tx, struct req *req, const struct mail *m, struc
 {
     const struct auth_config *c = auth_config_of(req);
     struct uuid id = uuid_v7();
-    if (m->kind >= MAIL_PASSWORD_CHANGED_NOTIFICATION
-        && !(c->mailer_notifications >> m->kind & 1U))
+    if (m->kind >= MAIL_FIRST_NOTICE && !(c->mailer_notifications >> m->kind & 1U))
         return true;
-    if (!authorized(c, m->to, e))
+    if (!authorized(c, m->to, e) || !quota_mail(req, m->to, e))
         return false;
     struct str data = data_of(req, m);
     if (!data.p)
         return err_set(e, 413, "request_entity_too_large", "the mail is too large");
     pg_tx_add(tx, &mail_insert_sql,
-              PG_ARGS(uuid_str(&id), str_from(kinds[m->kind].name), m->to,
+              PG_ARGS(uuid_str(&id), str_from(letter_kind_name(m->kind)), m->to,
                       m->user ? uuid_str(&m->user->id) : (struct str){0}, data,
                       pg_tx_time(tx, req->now_us + life_us)));
     jobs_add(tx, "mail", arena_printf(req->arena, "{\"id\":\"%s\"}", id.text), 0);

@@ -10,13 +10,6 @@
 #include "auth/auth.h"
 #include "pg/pg_tx.h"
 
-enum mail_kind {
-#define X(id, name, path, subject) MAIL_##id,
-#include "auth/mail.def"
-#undef X
-    MAIL_KIND_COUNT
-};
-
 /* Absent members show as nothing. Copied. */
 struct mail {
     enum mail_kind kind;
@@ -35,7 +28,8 @@ struct mail {
  * Queued in tx (two statements; no flush): leaves only after its commit. A notification that is not
  * enabled is no error and no mail. e: 400 "email_address_not_authorized".
  */
-MUST_CHECK bool mailer_queue(struct pg_tx *tx, struct req *req, const struct mail *m, struct err *e);
+MUST_CHECK bool mailer_queue(struct pg_tx *tx, struct req *req, const struct mail *m,
+                             struct err *e);
 /* ConfirmationURL alone, for generate_link; in the request's arena. */
 struct str mailer_link(struct req *req, const struct mail *m);
 

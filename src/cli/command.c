@@ -35,6 +35,15 @@ const struct command command_list[] = {
      "  basalt user delete EMAIL\n\n"
      "Every change is one transaction, as over HTTP: a new user has identity and profile at once.\n\n"
      "  printf '%s' \"$PASSWORD\" | basalt user create ada@example.com --confirmed\n", "--confirmed --role=", user_command},
+    {"mail", "mail list|show|preview|retry …", "mails that wait, were sent, or failed; templates",
+     "  basalt mail list [ADDRESS]                 the newest 100\n"
+     "  basalt mail show ID                        one that is not sent yet, with its link and code\n"
+     "  basalt mail preview KIND [--with JSON]     a template with invented data\n"
+     "  basalt mail retry ID                       send it anew now\n\n"
+     "Without an SMTP server mails wait, so `show` is how a link is had while developing. Kinds:\n"
+     "confirmation, recovery, magic_link, invite, email_change, reauthentication and the notices,\n"
+     "e.g. password_changed_notification.\n\n"
+     "  basalt mail preview recovery --mail-templates ./mail --with '{\"Data\":{\"name\":\"Grace\"}}'\n", "--with=", mail_command},
     {"psql", "psql [--data DIR] [ARGUMENTS OF PSQL]", "a database shell as role postgres",
      "  basalt psql\n  basalt psql -- -c 'select count(*) from auth.users'\n", NULL, psql_command},
 };

@@ -1,45 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `basalt user`: the server's own rules on one loop and one connection, so that a user made here has
- * identity and profile in the same transaction as over HTTP, and running servers hear of changes.
+ * `basalt user`: the server's own rules, so that a user made here has identity and profile in the
+ * same transaction as over HTTP, and running servers hear of changes.
  */
 #include <stdio.h>
 #include <termios.h>
 #include <unistd.h>
 
-#include "app/server_main.h"
 #include "auth/auth.h"
 #include "base/clock.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "base/secret.h"
 #include "base/utf8.h"
 #include "cli/command.h"
-#include "cli/connect.h"
-#include "pg/pg_tx.h"
-#include "runtime/fiber.h"
-#include "runtime/loop.h"
+#include "cli/errand.h"
+#include "guard/services.h"
 
 enum {
     PASSWORD_LINE_MAX = 4096, /* bytes, as over HTTP */
     ROLE_JSON_MAX = 4096,
     LIST_MAX = 1000,
-    ARENA_BUDGET = 64 * 1024 * 1024,
-    TIME_LIMIT_S = 60, CLOSE_MS = 1000
-};
-
-struct job {
-    const char **args;
-    int n;
-    struct req *req;
-    struct err e;
-    bool ok;
-    bool (*run)(struct job *);
 };
 
 /* ---- the verbs ----------------------------------------------------------------------------- */
 
-static bool has_flag(const struct job *j, const char *flag)
+static bool has_flag(const struct errand *j, const char *flag)
 {
     for (int i = 2; i < j->n; i++)
         if (strcmp(j->args[i], flag) == 0)
@@ -47,7 +32,7 @@ static bool has_flag(const struct job *j, const char *flag)
     return false;
 }
 
-static struct str flag_value(const struct job *j, const char *flag)
+static struct str flag_value(const struct errand *j, const char *flag)
 {
     for (int i = 2; i + 1 < j->n; i++)
         if (strcmp(j->args[i], flag) == 0)
@@ -95,7 +80,7 @@ static bool password_form(const char *line, size_t n, struct err *e)
 }
 
 /* One line of standard input; asked for when that is a terminal. */
-static bool password_read(struct job *j, struct str *out)
+static bool password_read(struct errand *j, struct str *out)
 {
     char line[PASSWORD_LINE_MAX];
     struct termios was;
@@ -112,7 +97,7 @@ static bool password_read(struct job *j, struct str *out)
     return ok;
 }
 
-static bool find(struct job *j, struct user *out)
+static bool find(struct errand *j, struct user *out)
 {
     struct str email;
     return user_email_normal(j->req->arena, str_from(j->args[1]), &email, &j->e)
@@ -120,7 +105,7 @@ static bool find(struct job *j, struct user *out)
 }
 
 /* The profile's role, by the rule of the app routes: a slip of the pen shall not go unseen. */
-static bool role_read(struct job *j, struct str *metadata)
+static bool role_read(struct errand *j, struct str *metadata)
 {
     struct arena *a = j->req->arena;
     struct str role = flag_value(j, "--role");
@@ -135,7 +120,7 @@ static bool role_read(struct job *j, struct str *metadata)
     return true;
 }
 
-static bool create(struct job *j)
+static bool create(struct errand *j)
 {
     struct signup s = {.actor_kind = "cli", .email_confirmed = has_flag(j, "--confirmed")};
     struct login l;
@@ -149,7 +134,7 @@ static bool create(struct job *j)
     return true;
 }
 
-static bool change(struct job *j, struct user_change *c)
+static bool change(struct errand *j, struct user_change *c)
 {
     struct user u;
     c->actor_kind = "cli";
@@ -159,18 +144,18 @@ static bool change(struct job *j, struct user_change *c)
     return true;
 }
 
-static bool confirm(struct job *j)
+static bool confirm(struct errand *j)
 {
     return change(j, &(struct user_change){.confirm_email = true});
 }
 
-static bool password(struct job *j)
+static bool password(struct errand *j)
 {
     struct user_change c = {0};
     return password_read(j, &c.password) && change(j, &c);
 }
 
-static bool list(struct job *j)
+static bool list(struct errand *j)
 {
     struct user_page page;
     struct str filter = j->n > 1 ? str_from(j->args[1]) : (struct str){0};
@@ -191,7 +176,7 @@ static bool list(struct job *j)
     return true;
 }
 
-static bool delete (struct job *j)
+static bool delete (struct errand *j)
 {
     struct user u;
     if (!find(j, &u) || !user_admin_delete(j->req, uuid_str(&u.id), false, "cli", &j->e))
@@ -203,74 +188,13 @@ static bool delete (struct job *j)
 struct verb {
     const char *name;
     int least, most; /* words, the verb included and flags not */
-    bool (*run)(struct job *);
+    bool (*run)(struct errand *);
 };
 
 static const struct verb verbs[] = {
     {"create", 2, 2, create}, {"confirm", 2, 2, confirm}, {"password", 2, 2, password},
     {"list", 1, 2, list},     {"delete", 2, 2, delete},
 };
-
-/* ---- running one on a loop ------------------------------------------------------------------- */
-
-static void job_fiber(void *arg)
-{
-    struct job *j = arg;
-    fiber_set_deadline(clock_mono_us() + TIME_LIMIT_S * CLOCK_S);
-    j->ok = j->run(j);
-    pg_pool_close_all(CLOSE_MS); /* on the loop, so that it has nothing left to wait for */
-    loop_stop_all();
-}
-
-static void job_start(void *arg)
-{
-    fiber_start(job_fiber, arg);
-}
-
-static bool job_on_loop(struct settings *s, struct job *j, struct services *services,
-                        const struct database *db)
-{
-    struct arena arena;
-    arena_init(&arena, ARENA_BUDGET);
-    struct pg_client client = {.arena = &arena};
-    struct req req = {
-        .arena = &arena,
-        .services = services,
-        .pg = &client,
-        .now_us = clock_wall_us(),
-        .user_agent = S("basalt user"),
-    };
-    trace_request_id((struct str){0}, req.id);
-    j->req = &req;
-    bool open = server_main_pool(s, db, 1, 1, &j->e);
-    if (open) {
-        loop_post(loop_at(0), job_start, j);
-        loop_run_all();
-        pg_pool_close_all(CLOSE_MS);
-    }
-    arena_wipe(&arena); /* passwords */
-    arena_close(&arena);
-    return open && j->ok;
-}
-
-static bool job_run(struct settings *s, struct job *j)
-{
-    struct secrets secrets;
-    struct database db;
-    struct services services;
-    log_open(STDERR_FILENO, LOG_WARN, LOG_TEXT); /* the audit rows tell what was done */
-    if (!connect_database(s, &secrets, &db, &j->e))
-        return false;
-    bool ok = loop_create_all(1, &j->e) && database_prepare(s, NULL, false, &secrets, &db, &j->e)
-              && server_main_services(s, "", &secrets, &db, &services, &j->e);
-    if (ok) {
-        ok = job_on_loop(s, j, &services, &db);
-        server_main_services_close(&services);
-    }
-    database_close(&db, true);
-    secrets_close(&secrets);
-    return ok;
-}
 
 /* The command's own flags stand behind its words (cli/main.c). */
 static int words(const char **args, int n)
@@ -290,8 +214,8 @@ int user_command(struct settings *s, const char **args, int n)
         if (given < verbs[i].least || given > verbs[i].most || (given < n && verbs[i].run != create))
             return command_misused("user",
                                    "an e-mail address is missing, or there are too many words");
-        struct job j = {.args = args, .n = n, .run = verbs[i].run};
-        return job_run(s, &j) ? 0 : command_fail(&j.e);
+        struct errand j = {.args = args, .n = n, .run = verbs[i].run, .agent = "basalt user"};
+        return errand_run(s, &j) ? 0 : command_fail(&j.e);
     }
     return command_misused("user", "it takes create, confirm, password, list or delete");
 }

@@ -20,9 +20,10 @@ enum {
     LIST_MAX = 4096,                 /* an array's text: KINDS_MAX names or numbers */
 };
 static const int64_t statement_us = 10 * CLOCK_S; /* for the queue's own statements */
-static const int64_t margin_us = 30 * CLOCK_S;    /* a lease outlives its attempt by the time to say so */
-static const int64_t count_us = 10 * CLOCK_S;     /* how often the gauges are refreshed */
-static const int64_t unheard_us = CLOCK_S;        /* the listener's heartbeat; older: we are not told */
+static const int64_t margin_us =
+    30 * CLOCK_S; /* a lease outlives its attempt by the time to say so */
+static const int64_t count_us = 10 * CLOCK_S; /* how often the gauges are refreshed */
+static const int64_t unheard_us = CLOCK_S;    /* the listener's heartbeat; older: we are not told */
 static const int64_t dead_kept_us = 30 * 24 * 3600 * CLOCK_S;
 static const struct jobs_policy tick_policy = {.attempts = 5,
                                                .timeout_us = 60 * CLOCK_S,

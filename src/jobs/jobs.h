@@ -22,17 +22,17 @@ void jobs_add(struct pg_tx *tx, const char *kind, struct str payload, int64_t ru
 struct job {
     struct pg_client *pg;
     struct arena *arena;
-    void *ctx;            /* jobs_config.ctx */
+    void *ctx; /* jobs_config.ctx */
     int64_t id;
     struct uuid lease;
     struct str kind;
-    struct str payload;   /* JSON object */
-    int attempt;          /* 1 is the first */
-    bool last;            /* another failure and the job is dead */
-    bool done;            /* by jobs_done_in */
+    struct str payload; /* JSON object */
+    int attempt;        /* 1 is the first */
+    bool last;          /* another failure and the job is dead */
+    bool done;          /* by jobs_done_in */
     /* A failing handler's word on what comes next; else the policy's back-off. */
-    bool give_up;         /* no further attempt would help */
-    int64_t postpone_us;  /* > 0: again after this time, and the attempt does not count */
+    bool give_up;        /* no further attempt would help */
+    int64_t postpone_us; /* > 0: again after this time, and the attempt does not count */
 };
 
 /* In a fiber with a deadline. False: e says why, for the log and the row's last_error. */
