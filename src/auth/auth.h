@@ -56,6 +56,12 @@ struct auth_config {
     bool signup_enabled, email_enabled, anonymous_enabled, autoconfirm, unverified_may_login;
     bool manual_linking;          /* identities may be linked and unlinked by their user */
     int64_t password_min;         /* bytes */
+    struct str uri_allow_list;      /* patterns of redirect targets beside the site (auth/redirect.h) */
+    bool magic_link_enabled, secure_email_change;
+    bool link_page;                 /* a link of a mail shows a page; its button spends the token */
+    int64_t otp_life_us, mail_frequency_us; /* of one-time tokens; least time between two mails of a purpose */
+    int64_t otp_length;             /* digits, 6 to 10 */
+    int64_t flow_life_us;           /* of a PKCE flow, 5 min */
     struct str password_characters; /* sets separated by ':', one character of each is needed */
     enum password_blocklist password_blocklist;
     unsigned hash_threads;
