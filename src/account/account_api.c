@@ -33,6 +33,7 @@ const struct route account_routes[] = {
     BOTH(METHOD_GET,  "/security/status", security_api_status,      ACCESS_USER, LIMIT_READ,  0),
     BOTH(METHOD_GET,  "/security-info",   security_api_status,      ACCESS_USER, LIMIT_READ,  0),
     BOTH(METHOD_POST, "/revoke",          security_api_revoke,      ACCESS_OPEN, LIMIT_TOKEN, BODY_MAX),
+    BOTH(METHOD_POST, "/google",          google_api_post,          ACCESS_OPEN, LIMIT_TOKEN, BODY_MAX),
     BOTH(METHOD_DELETE, "/delete-account", security_api_delete,     ACCESS_USER, LIMIT_LOGIN, BODY_MAX),
 };
 /* clang-format on */

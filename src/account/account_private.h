@@ -39,5 +39,6 @@ bool account_json_reword(const struct rewording *words, size_t n, struct err *e)
 route_handler profile_api_whoami, profile_api_get, profile_api_put;
 route_handler security_api_validate, security_api_check_email, security_api_status, security_api_ping,
     security_api_revoke, security_api_delete;
+route_handler google_api_post;
 
 #endif

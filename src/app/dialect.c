@@ -63,8 +63,21 @@ static bool put_gateway(struct buf *b, const struct err *e)
     return true;
 }
 
+/* What RFC 6749 §5.2 words, whatever version was asked for (auth.md §3.1 "OAuth-style errors"). */
+static bool put_oauth(struct buf *b, const struct err *e)
+{
+    static const struct str prefix = S_INIT("oauth:");
+    if (!e->code || !str_starts(str_from(e->code), prefix))
+        return false;
+    json_put_kstr(b, "error", str_from_at(str_from(e->code), prefix.n));
+    json_put_kstr(b, "error_description", str_from(e->message));
+    return true;
+}
+
 static void put_auth(const struct req *req, const struct err *e, struct resp *resp, struct buf *b)
 {
+    if (put_oauth(b, e))
+        return;
     resp_header(resp, "x-sb-error-code", code_of(e));
     if (new_auth_version(req)) {
         resp_header(resp, "X-Supabase-Api-Version", auth_version);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "auth/id_token.h"
 #include "auth/letter.h"
 #include "base/utf8.h"
 #include "ops/metrics.h"
@@ -17,6 +18,10 @@ bool auth_open(const struct auth_config *c, struct auth **out, struct err *e)
         free(a);
         return false;
     }
+    if (!id_token_open(a, e)) {
+        auth_close(a);
+        return false;
+    }
     *out = a;
     return true;
 }
@@ -28,6 +33,7 @@ void auth_close(struct auth *a)
     hasher_close(a->hasher);
     letter_close(a->letters);
     caller_cache_close(a);
+    id_token_close(a);
     free(a);
 }
 

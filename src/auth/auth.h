@@ -69,6 +69,10 @@ struct auth_config {
     struct str profile_fields;    /* "name,role,…": what clients may write */
     struct str profile_roles;     /* "basic_user,Creator,…": the first is the default */
     size_t cache_entries;         /* users kept per loop */
+    bool google_enabled, google_skip_nonce;
+    struct str google_client_ids; /* audiences of ID tokens that are for this app */
+    struct str google_keys_url;   /* where Google's public keys are */
+    struct str id_token_issuers;  /* that may be named at all */
     struct str mailer_paths[MAIL_PATH_COUNT]; /* "/auth/v1/verify", or an absolute URL */
     struct str mailer_external_hosts; /* X-Forwarded-Host that may be the host of a link */
     struct str mailer_authorized;     /* the only addresses that get mail; absent: all */
@@ -124,6 +128,14 @@ bool user_confirmed(const struct user *u);
 /* Lower-cased copy when it is an address GoTrue accepts (auth.md §6.1); else 400 "validation_failed". */
 MUST_CHECK bool user_email_normal(struct arena *a, struct str email, struct str *out, struct err *e);
 
+/* A person as an identity provider knows them. */
+struct external {
+    const char *provider; /* "google" */
+    struct str subject;   /* theirs at the provider, for ever */
+    struct str email;     /* normalised; absent unless the provider has verified it */
+    struct str identity;  /* identity_data: JSON object */
+};
+
 /* ---- signup: the one way a user comes to be ---------------------------------------------- */
 
 struct token_pair {
@@ -148,6 +160,7 @@ struct signup {
     bool want_profile;         /* give the written profile back */
     int64_t banned_until_us;
     const char *actor_kind;    /* "user", "service", "cli" */
+    const struct external *external; /* who they are at a provider; NULL: by e-mail or phone */
 };
 
 /* What signing up and logging in give. */
@@ -184,6 +197,26 @@ bool signup_profile_writable(const struct auth *a, struct str name);
  */
 MUST_CHECK bool login_password(struct req *req, struct str email, struct str password, bool want_profile,
                                struct login *out, struct err *e);
+
+/* An ID token as a client sends it; absent what was not sent. */
+struct id_token_in {
+    struct str token, access_token, nonce;
+    struct str provider, client_id, issuer; /* "google", or the last two */
+};
+/*
+ * Whether the token is genuine, meant for this app, of now and not replayed. Parks: never with a
+ * transaction open. Errors: 400 "oauth:invalid request", "oauth:invalid nonce" (bodies of RFC 6749
+ * §5.2), "provider_disabled", "validation_failed"; 503 "provider_unavailable".
+ */
+MUST_CHECK bool id_token_check(struct req *req, const struct id_token_in *in, struct external *out, struct err *e);
+/*
+ * Logs in whom the identity belongs to, else the user of its verified address, else a new user with
+ * a profile. A user whose address was never confirmed loses whatever the address's owner did not set.
+ * Errors: 400 "user_banned", "email_not_confirmed"; 422 "provider_email_needs_verification",
+ * "signup_disabled"; 404 "profile_not_found"; 409 "conflict"; those of signup_run.
+ */
+MUST_CHECK bool external_login(struct req *req, const struct external *x, bool want_profile, struct login *out,
+                               bool *is_new, struct err *e);
 
 /* The refresh grant (auth.md §2.3), all its errors, revocations committed even when refused. */
 struct refresh_outcome {

@@ -25,6 +25,7 @@ void admin_api_page_headers(const struct req *req, struct resp *resp, const char
 
 route_handler signup_api_post, token_api_post, user_api_get, logout_api_post, meta_api_health, meta_api_settings,
     meta_api_jwks, admin_api_create, admin_api_list, admin_api_get, admin_api_update, admin_api_delete;
+route_handler id_token_api_grant;
 route_handler audit_api_list, identity_api_authorize, identity_api_delete;
 
 #endif

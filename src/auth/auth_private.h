@@ -19,6 +19,7 @@ struct auth {
     struct offload_pool *hasher;
     struct letters *letters;
     struct caller_cache *callers[LOOP_MAX];
+    struct keyset *google_keys; /* NULL: off */
 };
 
 static inline struct auth *auth_of(const struct req *req)

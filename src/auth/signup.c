@@ -119,12 +119,14 @@ struct str signup_profile_from_metadata(struct req *req, struct str metadata)
 /* How they sign in for the first time: a provider, and the method of the amr claim. */
 static struct str provider_of(const struct signup *in)
 {
+    if (in->external)
+        return str_from(in->external->provider);
     return in->anonymous ? S("anonymous") : in->email.p ? S("email") : S("phone");
 }
 
 static const char *method_of(const struct signup *in)
 {
-    return in->anonymous ? "anonymous" : "password";
+    return in->external ? "oauth" : in->anonymous ? "anonymous" : "password";
 }
 
 static struct str detail_of(struct req *req, const struct signup *in)
@@ -145,7 +147,9 @@ static bool app_metadata_of(struct req *req, const struct signup *in, struct str
     json_put_kstr(&b, "provider", provider_of(in));
     json_put_key(&b, "providers");
     json_put_open(&b, '[');
-    if (in->email.p)
+    if (in->external)
+        json_put_str(&b, provider_of(in));
+    else if (in->email.p)
         json_put_str(&b, S("email"));
     if (in->phone.p)
         json_put_str(&b, S("phone"));
@@ -205,6 +209,8 @@ static bool failure_worded(const struct pg_tx *tx, const struct plan *plan, stru
         return err_set(e, 422, "phone_exists", "Phone number already registered by another user");
     if (str_is(tx->error.sqlstate, "23505") && str_is(tx->error.constraint, "users_pkey"))
         return err_set(e, 422, "user_already_exists", "A user with this id already exists");
+    if (str_is(tx->error.sqlstate, "23505") && str_is(tx->error.constraint, "identities_provider_id_provider_unique"))
+        return err_set(e, 422, "identity_already_exists", "Identity is already linked to another user");
     if (e->status != 500)
         return false;
     char detail[sizeof(e->detail)];
@@ -242,7 +248,7 @@ static bool rows_prepare(struct req *req, const struct signup *in, struct user *
     if (!app_metadata_of(req, in, &out->app_metadata, e)
         || !metadata_of(req, in, identity, &out->user_metadata, &first, e))
         return false;
-    out->identity_email = in->email.p ? first : (struct str){0};
+    out->identity_email = in->email.p && !in->external ? first : (struct str){0};
     out->identity_phone = !in->phone.p  ? (struct str){0}
                           : in->email.p ? identity_data(req, out->id, "phone", in->phone)
                                         : first;
@@ -260,6 +266,9 @@ static void rows_queue(struct pg_tx *tx, struct req *req, const struct signup *i
                       pg_tx_bool(in->email_confirmed), pg_tx_bool(in->phone_confirmed),
                       r->app_metadata, r->user_metadata, pg_tx_time(tx, in->banned_until_us),
                       pg_tx_bool(in->anonymous)));
+    if (in->external)
+        pg_tx_add(tx, &identity_insert_sql,
+                  PG_ARGS(r->id, in->external->subject, provider_of(in), in->external->identity));
     if (r->identity_email.p)
         pg_tx_add(tx, &identity_insert_sql, PG_ARGS(r->id, r->id, S("email"), r->identity_email));
     if (r->identity_phone.p)

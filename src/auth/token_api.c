@@ -68,6 +68,8 @@ bool token_api_post(struct req *req, struct resp *resp, struct err *e)
 {
     struct str type = req_query(req, "grant_type");
     struct token_in in = {0};
+    if (str_is(type, "id_token"))
+        return id_token_api_grant(req, resp, e);
     for (size_t i = 0; i < sizeof(grants) / sizeof(grants[0]); i++)
         if (str_is(type, grants[i].name))
             return json_read(req->body, &token_shape, &in, req->arena, e) && grants[i].run(req, &in, resp, e);

@@ -11,7 +11,8 @@
 enum {
     TOKEN_MAX = 16 * 1024, /* what a request's head can carry is less; bounds work per attempt */
     KEYS_MAX = 32,         /* a rotation needs two or three */
-    HEADER_MAX = 4096      /* base64url of alg, typ and an escaped kid */
+    HEADER_MAX = 4096,     /* base64url of alg, typ and an escaped kid */
+    FOREIGN_MEMORY = 4 * 1024 * 1024 /* to read another issuer's keys in */
 };
 
 struct jwt_keys {
@@ -171,6 +172,52 @@ bool jwt_keys_from_jwks(struct str json, struct str fallback_secret, struct jwt_
     return true;
 }
 
+struct foreign_key {
+    struct str use, kid;
+};
+
+static const struct json_field foreign_fields[] = {
+    JSON_FIELD(struct foreign_key, use, JSON_STR, 64, 0),
+    JSON_FIELD(struct foreign_key, kid, JSON_STR, JWK_KID_MAX, JSON_REQUIRED),
+};
+
+static const struct json_shape foreign_shape = {foreign_fields, 2, false};
+
+/* Passed over: a key for encryption, without a name, of an unknown kind, a twin, a secret. */
+static void foreign_add(struct jwt_keys *k, struct str json, struct arena *a)
+{
+    struct foreign_key f = {0};
+    struct err ignored = {0};
+    struct jwk *key = &k->keys[k->count];
+    if (k->count == KEYS_MAX || !json_read(json, &foreign_shape, &f, a, &ignored)
+        || (f.use.p && !str_is(f.use, "sig")) || find_kid(k, f.kid)
+        || !jwk_read(json, key, &ignored))
+        return;
+    if (key->alg->kind == JWK_OCT || key->signs)
+        jwk_close(key);
+    else
+        k->count++;
+}
+
+bool jwt_keys_from_foreign(struct str json, struct jwt_keys **out, struct err *e)
+{
+    struct arena a;
+    struct str list = {0}, element;
+    struct jwt_keys *k = keys_new();
+    arena_init(&a, FOREIGN_MEMORY);
+    if (json_valid(json, e) && json_get(json, "keys", JSON_ARRAY, &list, &a))
+        for (size_t at = 1; next_element(list, &at, &element);)
+            foreign_add(k, element, &a);
+    arena_close(&a);
+    err_clear(e);
+    if (k->count == 0) {
+        jwt_keys_free(k);
+        return err_set(e, 502, "jwt_keys_foreign", "there is no key to verify with");
+    }
+    *out = k;
+    return true;
+}
+
 void jwt_keys_free(struct jwt_keys *k)
 {
     if (!k)
@@ -213,6 +260,7 @@ bool jwt_sign(const struct jwt_keys *k, struct str claims, struct buf *b, struct
     size_t start = b->n;
     unsigned char sig[JWS_SIGNATURE_MAX];
     size_t sig_n;
+    BUG(!k->signer);
     buf_str(b, buf_view(&k->header));
     buf_char(b, '.');
     base64_put_url(b, claims);
@@ -319,6 +367,15 @@ static bool choose_key(const struct jwt_keys *k, struct str header_text, struct 
         return err_set(e, 401, "jwt_alg", "signing method is invalid");
     *out = key;
     return true;
+}
+
+bool jwt_keys_know(const struct jwt_keys *k, struct str token, struct arena *a)
+{
+    struct parts p;
+    struct header h = {0};
+    struct err ignored = {0};
+    return split(token, &p, &ignored) && read_header(p.header, &h, a, &ignored)
+           && find_kid(k, h.kid);
 }
 
 /* NumericDate (RFC 7519 §2): any JSON number of seconds; what is out of range saturates. */

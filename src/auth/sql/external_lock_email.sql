@@ -1,0 +1,11 @@
+-- external_lock_email(email text, aud text) -> (id uuid, confirmed boolean)
+select u.id, u.email_confirmed_at is not null
+from auth.users u
+where u.instance_id = '00000000-0000-0000-0000-000000000000'
+    and lower(u.email) = $1
+    and u.aud = $2
+    and not u.is_sso_user
+    and u.deleted_at is null
+order by u.created_at
+limit 1
+for update
