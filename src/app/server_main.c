@@ -495,6 +495,8 @@ static void say_ready(const struct running *r)
         printf("  keys and database URL: basalt status --data %s\n", r->dir);
     if (settings_autoconfirm(r->settings) && !settings_mails(r->settings))
         printf("  e-mail addresses are confirmed at once, since no SMTP server is set\n");
+    else if (!settings_mails(r->settings))
+        printf("  mails wait, since no SMTP server is set: basalt mail list\n");
     printf("ready %s in %lld ms (basalt %s)\n", r->api_url,
            (long long)(clock_mono_us() - r->started_us) / 1000, BASALT_VERSION);
     fflush(stdout);

@@ -27,7 +27,8 @@ static bool profile_fields_ok(const struct settings *s, struct err *e)
     static const char *const never[] = {"id", "email", "password"};
     for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
         if (str_list_has(str_from(s->profile_fields), str_from(never[i])))
-            return err_set(e, 2, "config", "profile_fields must not list %s: leave it out", never[i]);
+            return err_set(e, 2, "config", "profile_fields must not list %s: leave it out",
+                           never[i]);
     return true;
 }
 
@@ -151,8 +152,9 @@ const char *settings_mail_from(struct settings *s, const char *site_url)
     struct url_parts u;
     if (s->smtp_admin_email)
         return s->smtp_admin_email;
-    bool named = url_parse(str_from(site_url), &u) && u.host.n > 0
-                 && ((u.host.p[u.host.n - 1] | 0x20) >= 'a' && (u.host.p[u.host.n - 1] | 0x20) <= 'z');
+    bool named =
+        url_parse(str_from(site_url), &u) && u.host.n > 0
+        && ((u.host.p[u.host.n - 1] | 0x20) >= 'a' && (u.host.p[u.host.n - 1] | 0x20) <= 'z');
     return named ? arena_printf(&s->memory, "noreply@%.*s", STR_ARG(u.host)).p
                  : "noreply@localhost"; /* an IP address is no domain */
 }

@@ -14,23 +14,10 @@
 enum {
     DATA_MAX = 4 * 1024 * 1024, /* over a user's metadata at its largest */
     LINK_MAX = 16 * 1024,
-    HOST_MAX = 255 + 6, /* a name and ":port" */
 };
 static const int64_t life_us = 24 * 3600 * CLOCK_S; /* of what is not sent: its token's */
 
 /* ---- ConfirmationURL ------------------------------------------------------------------------ */
-
-/* Port and letters of a host name, nothing that could end it in a URL. */
-static bool host_plain(struct str host)
-{
-    for (size_t i = 0; i < host.n; i++) {
-        char c = host.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.'
-              || c == '-' || c == ':'))
-            return false;
-    }
-    return host.n > 0 && host.n <= HOST_MAX;
-}
 
 /*
  * Another name of ours that the proxy in front was asked for: believed only when it is listed, since
@@ -38,11 +25,15 @@ static bool host_plain(struct str host)
  */
 static bool forwarded_host(const struct req *req, struct str *host)
 {
-    struct str given = req->head ? req_header(req, S("x-forwarded-host")) : (struct str){0}, name;
-    struct str listed = auth_config_of(req)->mailer_external_hosts;
-    str_cut(given, ':', &name, &(struct str){0});
-    *host = given;
-    return host_plain(given) && (str_list_has(listed, given) || str_list_has(listed, name));
+    struct str listed = auth_config_of(req)->mailer_external_hosts, name, port;
+    uint64_t number;
+    if (!req->head || !listed.n)
+        return false;
+    *host = req_header(req, S("x-forwarded-host"));
+    bool has_port = str_cut(*host, ':', &name, &port);
+    return str_list_has(listed, *host)
+           || (str_list_has(listed, name)
+               && (!has_port || (str_to_u64(port, &number) && number <= UINT16_MAX)));
 }
 
 static void put_base(struct buf *b, const struct req *req)

@@ -7,6 +7,7 @@
 #include "app/run_state.h"
 #include "cli/command.h"
 #include "cli/connect.h"
+#include "http/smtp.h"
 
 /* What is looked at, and the findings so far. */
 struct doctor {
@@ -112,6 +113,14 @@ static const struct question questions[] = {
     {"select current_setting('fsync') = 'on' and current_setting('synchronous_commit') <> 'off'",
      "the database may forget what it acknowledged", "set fsync and synchronous_commit to on",
      true},
+    {"select not exists (select from basalt.job_state where dead_at > now() - interval '7 days')",
+     "background jobs were given up in the last week",
+     "basalt.job_state says why: mend the cause, then delete them", false},
+    {"select not exists (select from basalt.mail_state where state = 'waiting'"
+     " and created_at < now() - interval '10 minutes')",
+     "mails have been waiting for more than ten minutes",
+     "`basalt mail list` says why; they wait for ever when neither smtp_url nor smtp_host is set",
+     false},
 };
 
 static void ask(struct doctor *d, const struct question *q)
@@ -124,6 +133,19 @@ static void ask(struct doctor *d, const struct question *q)
     if (well)
         return;
     (q->serious ? bad : warn)(d, q->what, ok ? q->mend : e.message);
+}
+
+static void check_mail(struct doctor *d)
+{
+    struct settings *s = d->settings;
+    struct smtp_server server;
+    struct err e = {0};
+    if (!settings_smtp(s, &server, &e))
+        bad(d, "the mail server cannot be used", e.message);
+    else if (!settings_mails(s) && !settings_listens_on_loopback(s))
+        warn(d, "no mail can be sent", "set smtp_url, or smtp_host and its companions");
+    else if (settings_mails(s) && !s->smtp_admin_email)
+        warn(d, "mails come from an address that was guessed", "set smtp_admin_email");
 }
 
 static void check_exposure(struct doctor *d)
@@ -159,6 +181,7 @@ int doctor_command(struct settings *s, const char **args, int n)
     check_database(&d);
     for (size_t i = 0; d.db && i < sizeof(questions) / sizeof(questions[0]); i++)
         ask(&d, &questions[i]);
+    check_mail(&d);
     check_exposure(&d);
     pg_now_close(&d.db);
     if (d.bad + d.warned == 0)

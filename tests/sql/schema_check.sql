@@ -838,6 +838,8 @@ BEGIN
         ('authenticator', 'SELECT FROM basalt.setting'),
         ('supabase_storage_admin', 'SELECT FROM basalt.audit_event'),
         ('postgres', 'SELECT FROM basalt.mail'),
+        ('authenticated', 'SELECT FROM basalt.mail_state'),
+        ('postgres', 'SELECT FROM basalt.job'),
         ('authenticator', 'INSERT INTO basalt.job (kind) VALUES (''x'')'),
         ('supabase_storage_admin', 'SELECT FROM basalt.job'),
         ('service_role',  'SELECT FROM basalt.secret')
