@@ -2,6 +2,7 @@
 #include "app/pipeline.h"
 
 #include "app/dialect.h"
+#include "app/incident.h"
 #include "auth/auth.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -313,6 +314,7 @@ void pipeline_handle(struct req *req, struct resp *resp, void *ctx)
     if (!stages(p, req, resp, e)) {
         BUG(e->status == 0);
         req->failure = e;
+        incident_failure(req);
         dialect_write(req, e, resp);
     }
     BUG(client->open);
@@ -382,5 +384,7 @@ void pipeline_finished(struct req *req, struct resp *resp, uint64_t sent, void *
     int64_t took = clock_mono_us() - req->head_us;
     caller_release(req);
     count_request(p, req, resp, took);
+    if (took >= p->slow_us)
+        incident_slow(req, resp->status, took);
     log_request(p, req, resp, sent, took);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app/admin_port.h"
+#include "app/audit_start.h"
 #include "app/background.h"
 #include "app/data_folder.h"
 #include "app/invalidation.h"
@@ -543,6 +544,7 @@ static void finish(struct running *r)
     pg_pool_close_all(CLOSE_MS);
     invalidation_close();
     release(r);
+    audit_start_close();
     run_state_remove(r->dir);
     file_pool_close();
     database_close(&r->db, false);
@@ -565,7 +567,8 @@ static bool start(struct running *r, struct err *e)
 {
     return ground(r, e) && data(r, e)
            && server_main_services(r->settings, r->api_url, &r->secrets, &r->db, &r->services, e)
-           && pipeline_open(r, e) && file_pool_open(e) && launch(r, e);
+           && pipeline_open(r, e) && file_pool_open(e)
+           && audit_start_open(r->settings, r->dir, &r->db, e) && launch(r, e);
 }
 
 static int start_failed(struct running *r, const struct err *e)
@@ -574,6 +577,7 @@ static int start_failed(struct running *r, const struct err *e)
     log_begin(&l, stop_asked ? LOG_INFO : LOG_ERROR, stop_asked ? "stopped" : "start_failed");
     log_err(&l, e);
     log_end(&l);
+    audit_start_close();
     log_close(CLOSE_MS);
     fprintf(stderr, "basalt: %s\n", e->message);
     if (e->detail[0])

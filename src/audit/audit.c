@@ -22,6 +22,8 @@ static const struct event_row events[AUDIT_EVENT_COUNT] = {
 
 enum { PAYLOAD_MAX = 2048 };
 
+static bool gotrue_rows = true;
+
 const char *audit_name(enum audit_event event)
 {
     return events[event].name;
@@ -41,7 +43,7 @@ static struct str outcome_of(const struct audit_note *note)
 static struct str payload_of(const struct audit_note *note, struct arena *a)
 {
     struct buf b;
-    if (!events[note->event].action)
+    if (!events[note->event].action || !gotrue_rows)
         return (struct str){0};
     buf_init_arena(&b, a, PAYLOAD_MAX);
     json_put_open(&b, '{');
@@ -158,4 +160,17 @@ void audit_report(const struct req *req, const struct audit_note *note)
     if (!b.failed && journal_push(buf_view(&b)))
         metrics_add(METRIC_audit_events, 1, 1);
     log_note(req, note);
+}
+
+bool audit_open(const struct audit_config *c, struct err *e)
+{
+    struct journal_config journal = {
+        .dir = c->dir, .file_bytes = c->file_bytes, .max_bytes = c->max_bytes};
+    gotrue_rows = c->gotrue_rows;
+    return journal_open(&journal, e);
+}
+
+void audit_close(int timeout_ms)
+{
+    journal_close(timeout_ms);
 }

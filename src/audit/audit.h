@@ -57,8 +57,26 @@ MUST_CHECK bool audit_commit(struct pg_tx *tx, struct req *req, struct err *e);
 /* Forgets the notes of a transaction that was given up. */
 void audit_forget(struct req *req);
 
-/* From any thread, at any time; req is NULL for what no request has caused. */
+/*
+ * From any thread, at any time; req is NULL for what no request has caused. What an answer's status
+ * tells (401, 403, 429, 500, malformed) app/incident.c reports, once: no caller of a limit need do it.
+ */
 void audit_report(const struct req *req, const struct audit_note *note);
+
+struct audit_config {
+    const char *dir;      /* of the journal; made when missing */
+    int64_t file_bytes;   /* of one of its files, about */
+    int64_t max_bytes;    /* of the whole journal; beyond it events are dropped */
+    int64_t retention_us; /* what is older is deleted once it is in the database, and there too */
+    const char *conninfo; /* the shipper's own connection; strings live until audit_close */
+    const char *set_role; /* or NULL */
+    bool gotrue_rows;     /* also write auth.audit_log_entries */
+};
+
+/* Starts journal and shipper. Once a process, before the first request. */
+MUST_CHECK bool audit_open(const struct audit_config *c, struct err *e);
+/* Syncs what was reported, and ships as much as the time allows; the journal keeps the rest. */
+void audit_close(int timeout_ms);
 const char *audit_name(enum audit_event event);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/auth_private.h"
 
+#include "crypto/hash.h"
 #include "guard/lockout.h"
 
 /* One look at the user, the hash, and what it says about them. */
@@ -13,6 +14,23 @@ static bool refused(struct err *e)
 {
     auth_count("login_failed");
     return err_set(e, 400, "invalid_credentials", "Invalid login credentials");
+}
+
+/*
+ * Of the address only a hash's begin: attempts on one account can be counted, and who reads the audit
+ * learns no address of somebody who has none here. The same work whether the user is known.
+ */
+static void report_failed(struct req *req, const struct user *u, struct str email, const char *reason)
+{
+    char hex[65];
+    hash_sha256_hex(email, hex);
+    audit_report(req, &(struct audit_note){
+                          .event = AUDIT_LOGIN_FAILED,
+                          .subject_id = uuid_str(&u->id),
+                          .detail = arena_printf(req->arena,
+                                                 "{\"reason\":\"%s\",\"email_hash\":\"%.16s\"}",
+                                                 reason, hex),
+                      });
 }
 
 static bool may_log_in(const struct req *req, const struct user *u, struct err *e)
@@ -72,10 +90,14 @@ static bool attempt_check(struct req *req, struct offload_place *place, struct s
     bool right = false, stale = false;
     if (!hasher_check(req, place, password, u.deleted_us ? S("") : u.password, &right, &stale, e))
         return false;
-    if (!known || !right)
+    if (!known || !right) {
+        report_failed(req, &u, email, !known ? "unknown_user" : "wrong_password");
         return refused(e);
-    if (!may_log_in(req, &u, e))
+    }
+    if (!may_log_in(req, &u, e)) {
+        report_failed(req, &u, email, e->code);
         return false;
+    }
     out->user = u;
     out->new_hash = (struct str){0};
     if (!stale || hasher_make(req, password, &out->new_hash, e))
@@ -145,6 +167,7 @@ static bool log_in(struct req *req, struct str email, struct str password, bool 
             return false;
         audit_forget(req);
     }
+    report_failed(req, &at.user, email, "changed_meanwhile");
     return refused(e);
 }
 

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// Audit: which requests are events, what an event tells, and how soon it is durable.
+import assert from 'node:assert/strict'
+import { before, describe, test } from 'node:test'
+import { email, password, signedUp, start } from '../lib/basalt.mjs'
+import { RawConnection } from '../lib/http.mjs'
+import { events } from '../lib/journal.mjs'
+import { patience, waitFor } from '../lib/wait.mjs'
+
+let server
+
+before(async () => {
+  server = await start({ settings: { rate_limits: 'off' } })
+})
+
+const kept = (what, wanted) =>
+  waitFor(what, () => events(server).find(wanted), 10_000, 5)
+const byRequest = (answer, name) => kept(`${name} in the journal`, (event) =>
+  event.request_id === answer.headers['x-request-id'] && event.name === name)
+const login = (address, secret = 'wrong-Password-1', more = {}) =>
+  server.auth('POST', '/token?grant_type=password', { json: { email: address, password: secret }, ...more })
+
+describe('events without a change', () => {
+  test('a failed login: whom it was about, from where, why; no address', async () => {
+    const user = await signedUp(server)
+    const answer = await login(user.email, undefined, { headers: { 'user-agent': 'Test/1 "quoted"' } })
+    assert.equal(answer.status, 400)
+    const event = await byRequest(answer, 'login_failed')
+    assert.equal(event.category, 'authentication')
+    assert.equal(event.outcome, 'failure')
+    assert.equal(event.subject_id, user.id)
+    assert.equal(event.actor_id, null)
+    assert.equal(event.ip, '127.0.0.1')
+    assert.equal(event.user_agent, 'Test/1 "quoted"')
+    assert.equal(event.detail.reason, 'wrong_password')
+    assert.ok(!JSON.stringify(event).includes(user.email))
+    const line = await waitFor('its log line', () => server.events('audit').find((l) =>
+      l.request_id === event.request_id && l.name === 'login_failed'))
+    assert.equal(line.outcome, 'failure')
+  })
+
+  test('an unknown address: its hash alone', async () => {
+    const address = email('nobody')
+    const event = await byRequest(await login(address), 'login_failed')
+    assert.equal(event.subject_id, null)
+    assert.equal(event.detail.reason, 'unknown_user')
+    assert.match(event.detail.email_hash, /^[0-9a-f]{16}$/)
+    assert.ok(!JSON.stringify(event).includes(address))
+  })
+
+  test('banned and unconfirmed users', async () => {
+    const banned = await signedUp(server)
+    await server.service('PUT', `/admin/users/${banned.id}`, { json: { ban_duration: '1h' } })
+    const event = await byRequest(await login(banned.email, banned.password), 'login_failed')
+    assert.equal(event.detail.reason, 'user_banned')
+    const fresh = email()
+    await server.service('POST', '/admin/users', { json: { email: fresh, password } })
+    assert.equal((await byRequest(await login(fresh, password), 'login_failed')).detail.reason,
+      'email_not_confirmed')
+  })
+
+  test('a refused request names route, status and code, never the query', async () => {
+    const answer = await server.call('/auth/v1/user?token=sesame')
+    assert.equal(answer.status, 401)
+    const event = await byRequest(answer, 'unauthorized_access')
+    assert.deepEqual(event.detail, { code: 'no_api_key', status: 401, method: 'GET', route: '/auth/v1/user' })
+    assert.equal(event.category, 'authorization')
+    assert.equal(event.outcome, 'denied')
+    assert.ok(!JSON.stringify(event).includes('sesame'))
+  })
+
+  test('a user in the place of an administrator is named', async () => {
+    const user = await signedUp(server)
+    const answer = await server.auth('GET', '/admin/users', { token: user.token })
+    assert.equal(answer.status, 403)
+    const event = await byRequest(answer, 'unauthorized_access')
+    assert.equal(event.actor_id, user.id)
+    assert.equal(event.actor_kind, 'user')
+  })
+
+  test('a refresh token that does not exist', async () => {
+    const answer = await server.auth('POST', '/token?grant_type=refresh_token',
+      { json: { refresh_token: 'abcdefghijkl' } })
+    assert.equal(answer.status, 400)
+    assert.equal((await byRequest(answer, 'token_refresh_failed')).detail.code, 'refresh_token_not_found')
+  })
+
+  test('bytes that are no request', async () => {
+    const raw = await RawConnection.open(server.api)
+    raw.send('GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n')
+    assert.equal((await raw.answer()).status, 400)
+    const event = await kept('suspicious_activity', (e) => e.name === 'suspicious_activity')
+    assert.equal(event.detail.status, 400)
+  })
+
+  test('the server\'s start', async () => {
+    const event = await kept('server_started', (e) => e.name === 'server_started')
+    assert.equal(event.category, 'system_event')
+    assert.equal(event.sequence, 1)
+  })
+
+  test('durable within 50 ms of the answer, and the metric says so', async () => {
+    const took = []
+    for (let i = 0; i < 20; i++) {
+      const before = await server.metric('basalt_audit_synced_sequence')
+      await server.call('/auth/v1/user')
+      const from = performance.now()
+      await waitFor('the synced sequence', async () =>
+        (await server.metric('basalt_audit_synced_sequence')) > before, 10_000, 1)
+      took.push(performance.now() - from)
+    }
+    took.sort((a, b) => a - b)
+    assert.ok(took[10] < 50 * 3 * patience, `${took[10]} ms`)
+    assert.equal(await server.metric('basalt_audit_dropped_total'), 0)
+  })
+})
+
+test('slow requests, changed settings and the stop are events; the sequence goes on', async () => {
+  const own = await start({ settings: { slow_request: '1ms', rate_limits: 'off' } })
+  await signedUp(own)
+  await waitFor('slow_request', () => events(own).find((e) => e.name === 'slow_request' && e.detail.ms >= 1))
+  await own.stop()
+  const first = events(own)
+  assert.equal(first.at(-1).name, 'server_stopped')
+  own.settings.slow_request = '2s'
+  await own.launch()
+  const changed = await waitFor('configuration_change', () =>
+    events(own).find((e) => e.name === 'configuration_change'))
+  assert.deepEqual(changed.detail.settings, ['slow_request'])
+  const all = events(own)
+  assert.deepEqual(all.map((e) => e.sequence), all.map((e, i) => i + 1))
+})
