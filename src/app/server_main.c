@@ -128,6 +128,8 @@ static bool open_auth(struct settings *s, const char *api_url, struct guard *gua
         .flow_life_us = s->flow_state_expiry > 300 * CLOCK_S ? s->flow_state_expiry : 300 * CLOCK_S,
         .password_characters = text(s->password_required_characters),
         .password_blocklist = settings_password_blocklist(s),
+        .password_needs_nonce = s->password_reauthentication,
+        .password_needs_current = s->password_require_current,
         .hash_threads = settings_hash_threads(s),
         .profile_table = db->profile_table,
         .profile_fields = text(s->profile_fields),

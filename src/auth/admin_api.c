@@ -31,21 +31,6 @@ static const struct json_shape admin_shape = {admin_fields, sizeof(admin_fields)
 
 enum { GENERATED_PASSWORD = 64, PER_PAGE = 50, PER_PAGE_MAX = 1000, LINK_MAX = 32 * 1024 };
 
-/* One leading + and all spaces go; then 2 to 15 digits, no leading zero (auth.md §6.1). */
-static bool phone_normal(struct arena *a, struct str phone, struct str *out, struct err *e)
-{
-    char *p = arena_alloc(a, phone.n + 1);
-    size_t n = 0;
-    for (size_t i = 0; i < phone.n; i++)
-        if (phone.p[i] != ' ' && !(i == 0 && phone.p[i] == '+'))
-            p[n++] = phone.p[i];
-    uint64_t digits;
-    if (n < 2 || n > 15 || p[0] == '0' || !str_to_u64(str_of(p, n), &digits))
-        return err_set(e, 400, "validation_failed", "Invalid phone number format (E.164 required)");
-    *out = str_of(p, n);
-    return true;
-}
-
 static bool ban_until(const struct req *req, struct str duration, int64_t *out, struct err *e)
 {
     int64_t us = 0;
@@ -59,7 +44,7 @@ static bool contact_normal(struct req *req, struct admin_in *in, struct err *e)
 {
     if (in->email.n && !user_email_normal(req->arena, in->email, &in->email, e))
         return false;
-    return !in->phone.n || phone_normal(req->arena, in->phone, &in->phone, e);
+    return !in->phone.n || user_phone_normal(req->arena, in->phone, &in->phone, e);
 }
 
 static bool password_form(const struct admin_in *in, struct err *e)

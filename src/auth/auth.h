@@ -64,6 +64,8 @@ struct auth_config {
     int64_t flow_life_us;           /* of a PKCE flow, 5 min */
     struct str password_characters; /* sets separated by ':', one character of each is needed */
     enum password_blocklist password_blocklist;
+    bool password_needs_nonce;    /* of a session older than a day: GET /reauthenticate first */
+    bool password_needs_current;  /* unless a mail opened the session */
     unsigned hash_threads;
     const char *profile_table;    /* "schema.table"; NULL: no profiles */
     struct str profile_fields;    /* "name,role,…": what clients may write */
@@ -128,6 +130,11 @@ bool user_confirmed(const struct user *u);
 /* Lower-cased copy when it is an address GoTrue accepts (auth.md §6.1); else 400 "validation_failed". */
 MUST_CHECK bool user_email_normal(struct arena *a, struct str email, struct str *out, struct err *e);
 
+/*
+ * Likewise of a number: one leading + and all spaces go; then 2 to 15 digits, no leading zero.
+ */
+MUST_CHECK bool user_phone_normal(struct arena *a, struct str phone, struct str *out, struct err *e);
+
 /* A person as an identity provider knows them. */
 struct external {
     const char *provider; /* "google" */
@@ -135,6 +142,32 @@ struct external {
     struct str email;     /* normalised; absent unless the provider has verified it */
     struct str identity;  /* identity_data: JSON object */
 };
+
+/* ---- a user changes themselves ------------------------------------------------------------- */
+
+/* Absent: kept. An empty password is one that is too short. */
+struct user_edit {
+    struct str email, phone, channel;
+    struct str password, current_password, nonce;
+    struct str data, app_metadata; /* merged key by key, null deletes */
+    struct str code_challenge, code_challenge_method;
+};
+/*
+ * The caller's own. A new password ends their other sessions and voids what mails hold; a new address
+ * is asked by mail first, the old one too where secure_email_change is on (an anonymous user's is taken
+ * at once under autoconfirm). Errors in GoTrue's order: 400 validation_failed; 422 weak_password; 403
+ * not_admin; 401 insufficient_aal; 422 validation_failed (anonymous, password alone), user_sso_managed,
+ * email_exists, phone_exists; 400 reauthentication_needed; 422 reauthentication_not_valid; 400
+ * current_password_required, current_password_invalid; 422 same_password; 400 phone_provider_disabled;
+ * 429 over_email_send_rate_limit; 409 conflict.
+ */
+MUST_CHECK bool user_update_run(struct req *req, const struct user_edit *edit, struct user *out,
+                                struct err *e);
+/*
+ * Mails the caller the nonce that a new password may ask for. Errors: 400 validation_failed (nowhere
+ * to send it), 422 email_not_confirmed, phone_not_confirmed; 429.
+ */
+MUST_CHECK bool user_update_reauthenticate(struct req *req, struct err *e);
 
 /* ---- signup: the one way a user comes to be ---------------------------------------------- */
 

@@ -13,6 +13,8 @@ const struct route auth_routes[] = {
     {METHOD_POST,   "/auth/v1/token",                  token_api_post,    ACCESS_KEY,     LIMIT_TOKEN,  SMALL_BODY,    0, 0},
     {METHOD_GET,    "/auth/v1/user",                   user_api_get,      ACCESS_USER,    LIMIT_READ,   0,             0, 0},
     {METHOD_POST,   "/auth/v1/logout",                 logout_api_post,   ACCESS_USER,    LIMIT_NONE,   SMALL_BODY,    0, 0},
+    {METHOD_PUT,    "/auth/v1/user",                   user_api_put,      ACCESS_USER,    LIMIT_MAIL,   AUTH_BODY_MAX, 0, 0},
+    {METHOD_GET,    "/auth/v1/reauthenticate",         user_api_reauthenticate, ACCESS_USER, LIMIT_MAIL, 0,           0, 0},
     {METHOD_GET,    "/auth/v1/user/identities/authorize", identity_api_authorize, ACCESS_USER, LIMIT_NONE, 0,          0, 0},
     {METHOD_DELETE, "/auth/v1/user/identities/{id}",   identity_api_delete, ACCESS_USER,  LIMIT_NONE,   SMALL_BODY,    0, 0},
     {METHOD_GET,    "/auth/v1/admin/audit",            audit_api_list,    ACCESS_SERVICE, LIMIT_ADMIN,  0,             0, 0},

@@ -203,3 +203,17 @@ bool user_email_normal(struct arena *a, struct str email, struct str *out, struc
     *out = str_of(p, email.n);
     return true;
 }
+
+bool user_phone_normal(struct arena *a, struct str phone, struct str *out, struct err *e)
+{
+    char *p = arena_alloc(a, phone.n + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < phone.n; i++)
+        if (phone.p[i] != ' ' && !(i == 0 && phone.p[i] == '+'))
+            p[n++] = phone.p[i];
+    uint64_t digits;
+    if (n < 2 || n > 15 || p[0] == '0' || !str_to_u64(str_of(p, n), &digits))
+        return err_set(e, 400, "validation_failed", "Invalid phone number format (E.164 required)");
+    *out = str_of(p, n);
+    return true;
+}
