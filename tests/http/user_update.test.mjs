@@ -260,6 +260,29 @@ describe('address', () => {
     assert.equal((await login(user.email, 'a-new-word')).status, 200)
   })
 
+  test('with PKCE the links are for a code; they lead where the app asked, if it may', async () => {
+    const allowing = await server.beside({ smtp_url: mail.url, mailer_autoconfirm: 'true',
+      uri_allow_list: 'https://app.example.org/**' })
+    for (const [asked, led] of [['https://app.example.org/done', 'https://app.example.org/done'],
+      ['https://evil.example.org/', allowing.api]]) {
+      const user = await signedUp(server)
+      const wanted = email('pkce')
+      const answer = await allowing.auth('PUT', `/user?redirect_to=${encodeURIComponent(asked)}`, {
+        token: user.token, json: { email: wanted, code_challenge_method: 's256',
+          code_challenge: 'x'.repeat(43) } })
+      assert.equal(answer.status, 200, answer.text)
+      const link = new URL((await mail.to(wanted)).link)
+      assert.match(link.searchParams.get('token'), /^pkce_[0-9a-f]{56}$/)
+      assert.equal(link.searchParams.get('redirect_to'), led)
+      assert.deepEqual(await server.sql(`select authentication_method as m, code_challenge_method::text as c
+        from auth.flow_state where user_id = $1`, [user.id]), [{ m: 'email_change', c: 's256' }])
+      await refused((version) => put(user, { email: email(), code_challenge: 'short',
+        code_challenge_method: 's256' }, { version }), 400, 'validation_failed')
+      await refused((version) => put(user, { email: email(), code_challenge: 'x'.repeat(43) },
+        { version }), 400, 'validation_failed')
+    }
+  })
+
   test('refusals change nothing', async () => {
     const [user, other] = [await signedUp(server), await signedUp(server)]
     await refused((version) => put(user, { email: other.email, data: { a: 1 } }, { version }), 422,
