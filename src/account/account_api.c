@@ -10,9 +10,10 @@ static route_handler register_post, signup_post, login_post, refresh_post, logou
 
 /* clang-format off */
 /* Every route under both prefixes: seeds 002 and 003 use the first, seeds 000 and 001 the second. */
-#define BOTH(method, tail, handler, access, limit, body) \
-    {method, "/api/auth" tail,    handler, access, limit, body, 0, 0}, \
-    {method, "/api/v1/auth" tail, handler, access, limit, body, 0, 0}
+#define BOTH_WITH(method, tail, handler, access, limit, body, flags) \
+    {method, "/api/auth" tail,    handler, access, limit, body, flags, 0}, \
+    {method, "/api/v1/auth" tail, handler, access, limit, body, flags, 0}
+#define BOTH(method, tail, handler, access, limit, body) BOTH_WITH(method, tail, handler, access, limit, body, 0)
 
 const struct route account_routes[] = {
     BOTH(METHOD_POST, "/register",      register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX),
@@ -20,9 +21,9 @@ const struct route account_routes[] = {
     BOTH(METHOD_POST, "/login",         login_post,    ACCESS_OPEN, LIMIT_LOGIN,  BODY_MAX),
     BOTH(METHOD_POST, "/refresh",       refresh_post,  ACCESS_OPEN, LIMIT_TOKEN,  BODY_MAX),
     BOTH(METHOD_POST, "/refresh-token", refresh_post,  ACCESS_OPEN, LIMIT_TOKEN,  BODY_MAX),
-    BOTH(METHOD_POST, "/logout",        logout_post,   ACCESS_USER, LIMIT_NONE,   BODY_MAX),
+    BOTH_WITH(METHOD_POST, "/logout",   logout_post,   ACCESS_USER, LIMIT_NONE,   BODY_MAX, ROUTE_IN_EMERGENCY),
     BOTH(METHOD_GET,  "/me",            me_get,        ACCESS_USER, LIMIT_READ,   0),
-    BOTH(METHOD_GET,  "/health",        health_get,    ACCESS_OPEN, LIMIT_NONE,   0),
+    BOTH_WITH(METHOD_GET, "/health",    health_get,    ACCESS_OPEN, LIMIT_NONE,   0, ROUTE_IN_EMERGENCY),
     BOTH(METHOD_GET,  "/ping",            security_api_ping,        ACCESS_OPEN, LIMIT_NONE,  0),
     BOTH(METHOD_GET,  "/whoami",          profile_api_whoami,       ACCESS_USER, LIMIT_READ,  0),
     BOTH(METHOD_GET,  "/profile",         profile_api_get,          ACCESS_USER, LIMIT_READ,  0),

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "base/json.h"
+#include "guard/layers.h"
 #include "http/req.h"
 #include "http/resp.h"
 #include "ops/metrics.h"
@@ -11,11 +12,12 @@
 
 static atomic_bool draining;
 
-static route_handler livez_get, readyz_get, metrics_get;
+static route_handler livez_get, readyz_get, metrics_get, layers_get;
 
 const struct route admin_port_routes[] = {
     {METHOD_GET, "/livez", livez_get, ACCESS_ADMIN_PORT, LIMIT_NONE, 0, 0, 0},
     {METHOD_GET, "/readyz", readyz_get, ACCESS_ADMIN_PORT, LIMIT_NONE, 0, 0, 0},
+    {METHOD_GET, "/layers", layers_get, ACCESS_ADMIN_PORT, LIMIT_NONE, 0, 0, 0},
     {METHOD_GET, "/metrics", metrics_get, ACCESS_ADMIN_PORT, LIMIT_NONE, 0, 0, 0},
 };
 const size_t admin_port_routes_count = sizeof(admin_port_routes) / sizeof(admin_port_routes[0]);
@@ -53,6 +55,14 @@ static bool readyz_get(struct req *req, struct resp *resp, struct err *e)
     if (!pg_pool_ready(&why))
         return say(resp, 503, "not ready", why.message, e);
     return say(resp, 200, "ready", NULL, e);
+}
+
+/* GET /layers: the authorization layers, those that do not exist yet among them. */
+static bool layers_get(struct req *req, struct resp *resp, struct err *e)
+{
+    (void)req;
+    layers_put_json(resp_json(resp, 200));
+    return resp_done(resp, e);
 }
 
 /* GET /metrics: Prometheus text format 0.0.4. */

@@ -270,6 +270,21 @@ static bool choose_profile_table(const struct settings *s, struct pg_now *c, str
     return true;
 }
 
+/* One that we cannot read is the strictest. */
+static bool read_emergency(struct pg_now *c, struct database *db, struct err *e)
+{
+    struct str word;
+    if (!lookup(c, "select value from basalt.setting where name = $1", S("emergency"), &db->memory,
+                &word, e))
+        return false;
+    db->emergency = EMERGENCY_LOCKED;
+    if (!word.p)
+        db->emergency = EMERGENCY_OFF;
+    else
+        emergency_parse(word, &db->emergency);
+    return true;
+}
+
 bool database_prepare(struct settings *s, const char *dir, bool apply, struct secrets *secrets,
                       struct database *db, struct err *e)
 {
@@ -280,5 +295,6 @@ bool database_prepare(struct settings *s, const char *dir, bool apply, struct se
     CLEANUP(pg_now_close) struct pg_now *c = NULL;
     return pg_now_open(db->owner, CONNECT_MS, &c, e)
            && (may_write ? prepare_logins(&p, c, e) : secrets_sync(s, dir, c, secrets, e))
-           && choose_logins(c, secrets, db, e) && choose_profile_table(s, c, db, e);
+           && choose_logins(c, secrets, db, e) && choose_profile_table(s, c, db, e)
+           && read_emergency(c, db, e);
 }

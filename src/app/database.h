@@ -7,6 +7,7 @@
 #define APP_DATABASE_H
 
 #include "app/secrets.h"
+#include "guard/emergency.h"
 #include "pg/cluster.h"
 #include "pg/migrate.h"
 #include "pg/pg_pool.h"
@@ -19,6 +20,7 @@ struct database {
     const char *login[PG_LOGIN_COUNT], *set_role[PG_LOGIN_COUNT];
     const char *url;           /* what status shows as DB_URL */
     const char *profile_table; /* NULL: none */
+    enum emergency_mode emergency; /* as declared when we started */
     struct arena memory;
 };
 

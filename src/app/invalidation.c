@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/invalidation.h"
 
+#include "guard/emergency.h"
 #include "guard/epoch.h"
 #include "jobs/jobs.h"
 #include "pg/pg_notify.h"
 
-/* Payloads of basalt_cache (migrations/0009_cache.sql): "u:<user>", "s:<session>", "*", "k:". */
+/* Payloads of basalt_cache (migrations/0009_cache.sql): "u:<user>", "s:<session>", "*", "k:", "e:". */
 static void on_message(void *ctx, struct str channel, struct str payload)
 {
     (void)ctx;
@@ -13,6 +14,8 @@ static void on_message(void *ctx, struct str channel, struct str payload)
         jobs_wake();
     else if (str_starts(payload, S("u:")) || str_starts(payload, S("s:")))
         epoch_bump(str_from_at(payload, 2));
+    else if (str_is(payload, "e:"))
+        emergency_reload();
     else
         epoch_bump_all();
 }
@@ -21,6 +24,7 @@ static void on_reconnect(void *ctx)
 {
     (void)ctx;
     epoch_bump_all();
+    emergency_reload();
     jobs_wake();
 }
 

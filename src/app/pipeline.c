@@ -8,7 +8,10 @@
 #include "base/log.h"
 #include "base/url.h"
 #include "base/utf8.h"
+#include "guard/context.h"
+#include "guard/emergency.h"
 #include "guard/guard.h"
+#include "guard/layers.h"
 #include "guard/quota.h"
 #include "ops/metrics.h"
 #include "pg/pg_tx.h"
@@ -29,7 +32,7 @@ static const struct str transport_security =
 static unsigned status_label[STATUS_MAX];
 static unsigned surface_label[SURFACE_COUNT];
 static struct {
-    unsigned read, route, key, token, handler, database, hash, write;
+    unsigned read, route, guard, handler, database, hash, write;
 } stage;
 static unsigned denied_key, denied_token, denied_access, deadline_over;
 
@@ -52,12 +55,12 @@ void pipeline_prepare(void)
         [SURFACE_ADMIN] = S_INIT("admin"),
     };
     prepare_statuses();
+    layers_prepare();
     for (unsigned i = 0; i < SURFACE_COUNT; i++)
         surface_label[i] = metrics_label(METRIC_http_request_duration, surfaces[i]);
     stage.read = metrics_label(METRIC_http_stage, S("read"));
     stage.route = metrics_label(METRIC_http_stage, S("route"));
-    stage.key = metrics_label(METRIC_http_stage, S("key"));
-    stage.token = metrics_label(METRIC_http_stage, S("token"));
+    stage.guard = metrics_label(METRIC_http_stage, S("guard"));
     stage.handler = metrics_label(METRIC_http_stage, S("handler"));
     stage.database = metrics_label(METRIC_http_stage, S("database"));
     stage.hash = metrics_label(METRIC_http_stage, S("hash"));
@@ -182,7 +185,8 @@ static bool route_step(const struct pipeline *p, struct req *req, struct resp *r
 /* GoTrue says 403 of tokens that are of no use; the apps' clients know 401, and log in anew then. */
 static void unauthorized(struct err *e)
 {
-    static const char *const codes[] = {"bad_jwt", "user_not_found", "session_not_found"};
+    static const char *const codes[] = {"bad_jwt", "user_not_found", "session_not_found",
+                                        "session_context_changed"};
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
         if (strcmp(e->code, codes[i]) == 0)
             e->status = 401;
@@ -199,21 +203,105 @@ static void count_denied(const struct err *e)
                     1);
 }
 
-static bool guard_step(const struct pipeline *p, struct req *req, int64_t *from, struct err *e)
+/* ---- the authorization layers, in the order of their cost ---- */
+
+static bool identify(struct req *req, struct err *e)
 {
-    guard_identify(p->services->guard, req);
-    stage_end(stage.key, from);
-    if (!quota_address(req, e))
-        return false;
-    bool ok = guard_allow(p->services->guard, req, e)
-              && (req->route->access != ACCESS_USER || caller_check(req, e))
-              && (req->route->access != ACCESS_SERVICE || caller_check_service(req, e));
-    stage_end(stage.token, from);
-    if (!ok)
+    (void)e;
+    guard_identify(req->services->guard, req);
+    return true;
+}
+
+static bool allow(struct req *req, struct err *e)
+{
+    return guard_allow(req->services->guard, req, e);
+}
+
+static bool caller_lives(struct req *req, struct err *e)
+{
+    if (req->route->access == ACCESS_USER)
+        return caller_check(req, e);
+    return req->route->access != ACCESS_SERVICE || caller_check_service(req, e);
+}
+
+static bool ids(struct req *req, struct err *e)
+{
+    return layers_ids(req, e);
+}
+
+static bool address(struct req *req, struct err *e)
+{
+    return context_check_address(req, e);
+}
+
+static bool emergency(struct req *req, struct err *e)
+{
+    return emergency_check(req, e);
+}
+
+static bool administrator(struct req *req, struct err *e)
+{
+    return context_check_admin(req, e);
+}
+
+static bool session_context(struct req *req, struct err *e)
+{
+    const struct caller *c = req->caller;
+    return !c || context_check_session(req, c->session_ip, c->session_agent, e);
+}
+
+/* LAYER_COUNT: no layer's, the gateway's own. */
+static const struct check {
+    bool (*pass)(struct req *req, struct err *e);
+    enum layer layer;
+} checks[] = {
+    {address, LAYER_CONTEXT},    {identify, LAYER_COUNT},    {emergency, LAYER_EMERGENCY},
+    {quota_address, LAYER_RATE}, {allow, LAYER_ROLE},        {administrator, LAYER_CONTEXT},
+    {ids, LAYER_IDS},            {caller_lives, LAYER_CACHE}, {session_context, LAYER_CONTEXT},
+    {quota_user, LAYER_RATE},
+};
+
+static bool refused(struct req *req, enum layer layer, struct layers_watch *w, struct err *e)
+{
+    bool role = e->code && strcmp(e->code, "not_admin") == 0;
+    if (layer == LAYER_ROLE && !role)
+        layer = LAYER_COUNT; /* it is not known who calls, so no role was asked about */
+    if (layer == LAYER_COUNT || layer == LAYER_ROLE || layer == LAYER_CACHE)
         count_denied(e);
-    if (!ok && req->surface == SURFACE_APP)
+    if (layer != LAYER_COUNT)
+        layers_passed(layer, false, w);
+    layers_skip(w);
+    layers_report(req, layer, e);
+    layers_passed(LAYER_AUDIT, true, w);
+    if (req->surface == SURFACE_APP)
         unauthorized(e);
-    return ok && quota_user(req, e);
+    return false;
+}
+
+static bool guard_step(struct req *req, int64_t *from, struct err *e)
+{
+    struct layers_watch w = layers_begin();
+    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+        const struct check *c = &checks[i];
+        if (!c->pass(req, e))
+            return refused(req, c->layer, &w, e);
+        if (c->layer == LAYER_COUNT)
+            layers_skip(&w);
+        else
+            layers_passed(c->layer, true, &w);
+    }
+    stage_end(stage.guard, from);
+    return true;
+}
+
+/* What a handler's own limits refused (accounts, mails, wrong passwords) is the same layer's. */
+static void handler_refused(struct req *req, const struct err *e)
+{
+    struct layers_watch w = {0};
+    if (e->status != 429 || !e->code || strncmp(e->code, "over_", 5) != 0)
+        return;
+    layers_passed(LAYER_RATE, false, &w);
+    layers_report(req, LAYER_RATE, e);
 }
 
 static bool body_step(struct req *req, int64_t *from, struct err *e)
@@ -236,9 +324,11 @@ static bool stages(const struct pipeline *p, struct req *req, struct resp *resp,
     if (!route_step(p, req, resp, &answered, e) || answered)
         return answered && e->status == 0;
     stage_end(stage.route, &from);
-    if (!guard_step(p, req, &from, e) || !body_step(req, &from, e))
+    if (!guard_step(req, &from, e) || !body_step(req, &from, e))
         return false;
     bool ok = req->route->handler(req, resp, e);
+    if (!ok)
+        handler_refused(req, e);
     stage_end(stage.handler, &from);
     return ok;
 }

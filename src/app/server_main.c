@@ -18,6 +18,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "guard/context.h"
+#include "guard/emergency.h"
 #include "guard/quota.h"
 #include "http/client.h"
 #include "http/smtp.h"
@@ -177,30 +179,39 @@ static bool open_quota(const struct settings *s, const struct secrets *k, struct
     return quota_open(&c, out, e);
 }
 
+static bool open_context(const struct settings *s, struct context **out, struct err *e)
+{
+    const char *binding = s->session_binding;
+    struct context_config c = {
+        .blocked = s->blocked_addresses,
+        .service = s->service_addresses,
+        .bind_address = strcmp(binding, "address") == 0 || strcmp(binding, "both") == 0,
+        .bind_agent = strcmp(binding, "agent") == 0 || strcmp(binding, "both") == 0,
+    };
+    return context_open(&c, out, e);
+}
+
 bool server_main_services(struct settings *s, const char *api_url, const struct secrets *secrets,
                           const struct database *db, struct services *out, struct err *e)
 {
     struct services v = {0};
     client_trust(s->ca_file ? s->ca_file : "");
-    if (!open_quota(s, secrets, &v.quota, e))
-        return false;
-    if (!open_guard(s, secrets, &v.guard, e)) {
-        quota_close(v.quota);
-        return false;
+    emergency_set(db->emergency);
+    if (open_quota(s, secrets, &v.quota, e) && open_context(s, &v.context, e)
+        && open_guard(s, secrets, &v.guard, e)
+        && open_auth(s, api_url, v.guard, db, &v.auth, e)) {
+        *out = v;
+        return true;
     }
-    if (!open_auth(s, api_url, v.guard, db, &v.auth, e)) {
-        guard_close(v.guard);
-        quota_close(v.quota);
-        return false;
-    }
-    *out = v;
-    return true;
+    server_main_services_close(&v);
+    return false;
 }
 
 void server_main_services_close(struct services *v)
 {
     auth_close(v->auth);
     guard_close(v->guard);
+    context_close(v->context);
     quota_close(v->quota);
     *v = (struct services){0};
 }
@@ -406,6 +417,12 @@ static int64_t heartbeat_gauge(void *ctx)
     return clock_mono_us() - pg_notify_heard_us();
 }
 
+static int64_t emergency_gauge(void *ctx)
+{
+    (void)ctx;
+    return emergency_now();
+}
+
 static void gauges(struct running *r)
 {
     vitals_register();
@@ -413,6 +430,7 @@ static void gauges(struct running *r)
     metrics_gauge_fn(METRIC_http_connections, 0, connections_gauge, r);
     metrics_gauge_fn(METRIC_http_in_flight, 0, in_flight_gauge, r);
     metrics_gauge_fn(METRIC_listener_heartbeat_age, 0, heartbeat_gauge, r);
+    metrics_gauge_fn(METRIC_emergency_mode, 0, emergency_gauge, NULL);
     metrics_gauge_fn(METRIC_hash_queue, 0, hash_gauge, r);
     metrics_gauge_fn(METRIC_hash_busy, 0, hash_busy_gauge, r);
 }

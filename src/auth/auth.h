@@ -277,6 +277,7 @@ void session_put_json(struct buf *b, const struct token_pair *pair, const struct
 struct caller {
     struct user user;
     struct str json;       /* the User object */
+    struct str session_ip, session_agent; /* as the session noted them; absent without one, or when nothing is held to them */
     void *cached;          /* not NULL: json is shared memory, kept by a reference */
 };
 

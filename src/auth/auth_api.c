@@ -6,23 +6,23 @@ enum { SMALL_BODY = 16 * 1024 };
 /* clang-format off */
 const struct route auth_routes[] = {
     /* method        path                               handler            who may call    rate          body bytes */
-    {METHOD_GET,    "/auth/v1/health",                 meta_api_health,   ACCESS_OPEN,    LIMIT_NONE,   0,             0, 0},
+    {METHOD_GET,    "/auth/v1/health",                 meta_api_health,   ACCESS_OPEN,    LIMIT_NONE,   0,             ROUTE_IN_EMERGENCY, 0},
     {METHOD_GET,    "/auth/v1/settings",               meta_api_settings, ACCESS_KEY,     LIMIT_NONE,   0,             0, 0},
-    {METHOD_GET,    "/auth/v1/.well-known/jwks.json",  meta_api_jwks,     ACCESS_OPEN,    LIMIT_NONE,   0,             0, 0},
+    {METHOD_GET,    "/auth/v1/.well-known/jwks.json",  meta_api_jwks,     ACCESS_OPEN,    LIMIT_NONE,   0,             ROUTE_IN_EMERGENCY, 0},
     {METHOD_POST,   "/auth/v1/signup",                 signup_api_post,   ACCESS_KEY,     LIMIT_SIGNUP, AUTH_BODY_MAX, 0, 0},
     {METHOD_POST,   "/auth/v1/token",                  token_api_post,    ACCESS_KEY,     LIMIT_TOKEN,  SMALL_BODY,    0, 0},
     {METHOD_GET,    "/auth/v1/user",                   user_api_get,      ACCESS_USER,    LIMIT_READ,   0,             0, 0},
-    {METHOD_POST,   "/auth/v1/logout",                 logout_api_post,   ACCESS_USER,    LIMIT_NONE,   SMALL_BODY,    0, 0},
+    {METHOD_POST,   "/auth/v1/logout",                 logout_api_post,   ACCESS_USER,    LIMIT_NONE,   SMALL_BODY,    ROUTE_IN_EMERGENCY, 0},
     {METHOD_PUT,    "/auth/v1/user",                   user_api_put,      ACCESS_USER,    LIMIT_MAIL,   AUTH_BODY_MAX, 0, 0},
     {METHOD_GET,    "/auth/v1/reauthenticate",         user_api_reauthenticate, ACCESS_USER, LIMIT_MAIL, 0,           0, 0},
     {METHOD_GET,    "/auth/v1/user/identities/authorize", identity_api_authorize, ACCESS_USER, LIMIT_NONE, 0,          0, 0},
-    {METHOD_DELETE, "/auth/v1/user/identities/{id}",   identity_api_delete, ACCESS_USER,  LIMIT_NONE,   SMALL_BODY,    0, 0},
+    {METHOD_DELETE, "/auth/v1/user/identities/{identity_id}", identity_api_delete, ACCESS_USER,  LIMIT_NONE,   SMALL_BODY,    0, 0},
     {METHOD_GET,    "/auth/v1/admin/audit",            audit_api_list,    ACCESS_SERVICE, LIMIT_ADMIN,  0,             0, 0},
     {METHOD_POST,   "/auth/v1/admin/users",            admin_api_create,  ACCESS_SERVICE, LIMIT_ADMIN,  AUTH_BODY_MAX, 0, 0},
     {METHOD_GET,    "/auth/v1/admin/users",            admin_api_list,    ACCESS_SERVICE, LIMIT_ADMIN,  0,             0, 0},
-    {METHOD_GET,    "/auth/v1/admin/users/{id}",       admin_api_get,     ACCESS_SERVICE, LIMIT_ADMIN,  0,             0, 0},
-    {METHOD_PUT,    "/auth/v1/admin/users/{id}",       admin_api_update,  ACCESS_SERVICE, LIMIT_ADMIN,  AUTH_BODY_MAX, 0, 0},
-    {METHOD_DELETE, "/auth/v1/admin/users/{id}",       admin_api_delete,  ACCESS_SERVICE, LIMIT_ADMIN,  SMALL_BODY,    0, 0},
+    {METHOD_GET,    "/auth/v1/admin/users/{user_id}",  admin_api_get,     ACCESS_SERVICE, LIMIT_ADMIN,  0,             0, 0},
+    {METHOD_PUT,    "/auth/v1/admin/users/{user_id}",  admin_api_update,  ACCESS_SERVICE, LIMIT_ADMIN,  AUTH_BODY_MAX, 0, 0},
+    {METHOD_DELETE, "/auth/v1/admin/users/{user_id}",  admin_api_delete,  ACCESS_SERVICE, LIMIT_ADMIN,  SMALL_BODY,    0, 0},
 };
 /* clang-format on */
 const size_t auth_routes_count = sizeof(auth_routes) / sizeof(auth_routes[0]);

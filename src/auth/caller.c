@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "guard/context.h"
 #include "guard/epoch.h"
 #include "guard/idle.h"
 #include "ops/metrics.h"
@@ -142,7 +143,7 @@ struct snapshot {
 };
 
 /* The user and whether the session lives, in one flush. */
-static bool load(struct req *req, struct user *u, struct err *e)
+static bool load(struct req *req, struct caller *out, struct err *e)
 {
     const struct principal *p = req->principal;
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
@@ -157,7 +158,11 @@ static bool load(struct req *req, struct user *u, struct err *e)
         return err_set(e, 403, "user_not_found", "User from sub claim in JWT does not exist");
     if (p->session_id.text[0] && pg_row_count(pg_tx_result(&tx, 1)) == 0)
         return err_set(e, 403, "session_not_found", "Session from session_id claim in JWT does not exist");
-    return user_from_row(pg_tx_result(&tx, 0), 0, req->arena, u, e);
+    if (p->session_id.text[0] && context_binds_sessions(req->services->context)) {
+        out->session_ip = arena_str(req->arena, pg_row_str(pg_tx_result(&tx, 1), 0, SESSION_FIND_IP));
+        out->session_agent = arena_str(req->arena, pg_row_str(pg_tx_result(&tx, 1), 0, SESSION_FIND_USER_AGENT));
+    }
+    return user_from_row(pg_tx_result(&tx, 0), 0, req->arena, &out->user, e);
 }
 
 static bool json_of(const struct user *u, struct arena *a, struct caller *out, struct err *e)
@@ -169,9 +174,10 @@ static bool json_of(const struct user *u, struct arena *a, struct caller *out, s
     return !b.failed || err_set(e, 413, "request_entity_too_large", "user is too large");
 }
 
-static size_t entry_bytes(const struct user *u, struct str json)
+static size_t entry_bytes(const struct caller *c)
 {
-    return sizeof(struct entry) + json.n + u->aud.n + u->role.n + u->email.n + u->phone.n
+    const struct user *u = &c->user;
+    return sizeof(struct entry) + c->json.n + c->session_ip.n + c->session_agent.n + u->aud.n + u->role.n + u->email.n + u->phone.n
            + u->app_metadata.n + u->user_metadata.n;
 }
 
@@ -186,10 +192,13 @@ static struct str packed(char **at, struct str s)
     return str_of(p, s.n);
 }
 
-static void pack(struct entry *t, const struct user *u, struct str json)
+static void pack(struct entry *t, const struct caller *c)
 {
+    const struct user *u = &c->user;
     char *at = t->text;
-    t->caller = (struct caller){.user = *u, .json = packed(&at, json), .cached = t};
+    t->caller = (struct caller){.user = *u, .json = packed(&at, c->json), .cached = t};
+    t->caller.session_ip = packed(&at, c->session_ip);
+    t->caller.session_agent = packed(&at, c->session_agent);
     struct user *own = &t->caller.user;
     own->password = own->identities = own->factors = own->email_change = own->phone_change = (struct str){0};
     own->aud = packed(&at, u->aud);
@@ -208,8 +217,7 @@ static void make_room(struct caller_cache *c, size_t max, size_t bytes)
     }
 }
 
-static void keep(struct caller_cache *c, struct req *req, const struct snapshot *s, const struct user *u,
-                 struct str json)
+static void keep(struct caller_cache *c, struct req *req, const struct snapshot *s, const struct caller *caller)
 {
     size_t max = auth_config_of(req)->cache_entries;
     if (max == 0 || !listener_heard())
@@ -217,7 +225,7 @@ static void keep(struct caller_cache *c, struct req *req, const struct snapshot 
     struct entry *old = map_get(&c->by_key, key_of(req->principal));
     if (old)
         entry_drop(c, old);
-    size_t bytes = entry_bytes(u, json);
+    size_t bytes = entry_bytes(caller);
     make_room(c, max, bytes);
     struct entry *t = malloc(bytes);
     if (!t)
@@ -229,7 +237,7 @@ static void keep(struct caller_cache *c, struct req *req, const struct snapshot 
                         .session_epoch = s->session};
     struct str key = key_of(req->principal);
     memcpy(t->key, key.p, key.n);
-    pack(t, u, json);
+    pack(t, caller);
     list_push_front(&c->by_use, &t->by_use);
     map_put(&c->by_key, str_from(t->key), t);
     c->count++;
@@ -250,7 +258,7 @@ bool caller_check(struct req *req, struct err *e)
     }
     struct snapshot s = {epoch_of(uuid_str(&p->user_id)), epoch_of(key_of(p))};
     struct caller *c = arena_new(req->arena, struct caller, 1);
-    if (!load(req, &c->user, e))
+    if (!load(req, c, e))
         return false;
     if (c->user.deleted_us)
         return err_set(e, 403, "user_not_found", "User from sub claim in JWT does not exist");
@@ -258,7 +266,7 @@ bool caller_check(struct req *req, struct err *e)
         return err_set(e, 403, "user_banned", "User is banned");
     if (!json_of(&c->user, req->arena, c, e))
         return false;
-    keep(cache, req, &s, &c->user, c->json);
+    keep(cache, req, &s, c);
     req->caller = c;
     return true;
 }

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/rand.h"
+#include "guard/context.h"
 #include "http/head.h"
 
 /* GoTrue's alphabet of v1 refresh tokens: lower-case base32, 60 bits of entropy in 12 characters. */
@@ -113,6 +114,7 @@ struct refresh {
     struct str aal, amr;
     struct str active_token,
         active_parent; /* the session's living token; absent when all are spent */
+    struct str ip, agent; /* of the session */
 };
 
 /* What to do with a token that was found and whose session is in order (auth.md §2.3, v1). */
@@ -142,6 +144,8 @@ static void refresh_from_row(const struct pg_result *r, struct arena *a, struct 
     out->used_us = pg_row_time(r, 0, REFRESH_READ_SESSION_USED_AT);
     out->aal = arena_str(a, pg_row_str(r, 0, REFRESH_READ_AAL));
     out->amr = arena_str(a, pg_row_str(r, 0, REFRESH_READ_AMR));
+    out->ip = arena_str(a, pg_row_str(r, 0, REFRESH_READ_SESSION_IP));
+    out->agent = arena_str(a, pg_row_str(r, 0, REFRESH_READ_SESSION_AGENT));
     out->active_token = arena_str(a, pg_row_str(r, 0, REFRESH_READ_ACTIVE_TOKEN));
     out->active_parent = arena_str(a, pg_row_str(r, 0, REFRESH_READ_ACTIVE_PARENT));
 }
@@ -160,7 +164,7 @@ static bool session_in_order(const struct req *req, const struct refresh *t, con
     if (c->session_inactivity_us && t->used_us + c->session_inactivity_us <= now)
         return err_set(e, 400, "session_expired",
                        "Invalid Refresh Token: Session Expired (Inactivity)");
-    return true;
+    return context_check_session(req, t->ip, t->agent, e);
 }
 
 static enum refresh_verdict verdict_of(const struct req *req, const struct refresh *t,

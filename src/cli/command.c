@@ -27,6 +27,11 @@ const struct command command_list[] = {
     {"key", "key list | key renew", "API keys",
      "`renew` makes new sb_publishable_ and sb_secret_ keys: restart servers to use them. The anon and\n"
      "service keys stay, since they are signed by the JWT secret.\n\n  basalt key list\n", NULL, key_command},
+    {"emergency", "emergency [off | read-only | locked]", "refuse writes, or everybody, on every node",
+     "read-only: nothing is written but the end of sessions. locked: only requests with a secret API\n"
+     "key are answered. Refusals are 503; every node hears of it at once and keeps it over restarts.\n\n"
+     "  basalt emergency            what is declared\n"
+     "  basalt emergency read-only\n  basalt emergency off\n", NULL, emergency_command},
     {"user", "user create|confirm|password|list|delete …", "users without HTTP",
      "  basalt user create EMAIL [--confirmed] [--role ROLE]     password on standard input\n"
      "  basalt user confirm EMAIL\n"

@@ -5,12 +5,14 @@
 
 struct account;
 struct auth;
+struct context;
 struct guard;
 struct quota;
 
 struct services {
     struct guard *guard;
     struct quota *quota;
+    struct context *context;
     struct auth *auth;
     struct account *account;
 };

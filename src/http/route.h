@@ -53,7 +53,8 @@ typedef bool route_handler(struct req *req, struct resp *resp, struct err *e);
 
 struct route {
     enum method method;
-    const char *path; /* "/auth/v1/admin/users/{id}"; a last "{rest...}" takes the remainder */
+    /* "/auth/v1/admin/users/{user_id}"; what ends in "_id" is a UUID; a last "{rest...}" takes the remainder */
+    const char *path;
     route_handler *handler;
     enum route_access access;
     enum route_limit limit;
@@ -63,7 +64,8 @@ struct route {
 };
 
 enum {
-    ROUTE_STREAM_BODY = 1, /* the handler reads the body itself with req_body_read */
+    ROUTE_STREAM_BODY = 1,  /* the handler reads the body itself with req_body_read */
+    ROUTE_IN_EMERGENCY = 2, /* works whatever is declared: health, the end of sessions */
 };
 
 struct route_list {

@@ -190,10 +190,10 @@ static void the_text_is_prometheus(void **state)
     assert_int_equal(series, want);
     assert_non_null(strstr(p, "\nbasalt_http_requests_total{code=\"404\"} 3\n"));
     assert_non_null(
-        strstr(p, "\nbasalt_http_stage_seconds_bucket{stage=\"key\",le=\"0.001\"} 0\n"));
+        strstr(p, "\nbasalt_http_stage_seconds_bucket{stage=\"guard\",le=\"0.001\"} 0\n"));
     assert_non_null(
-        strstr(p, "\nbasalt_http_stage_seconds_bucket{stage=\"key\",le=\"0.0025\"} 1\n"));
-    assert_non_null(strstr(p, "\nbasalt_http_stage_seconds_bucket{stage=\"key\",le=\"+Inf\"} 2\n"));
+        strstr(p, "\nbasalt_http_stage_seconds_bucket{stage=\"guard\",le=\"0.0025\"} 1\n"));
+    assert_non_null(strstr(p, "\nbasalt_http_stage_seconds_bucket{stage=\"guard\",le=\"+Inf\"} 2\n"));
     assert_non_null(strstr(p, "\nbasalt_pg_pool_wait_seconds_bucket{le=\"+Inf\"} 0\n"));
 }
 

@@ -1,6 +1,7 @@
 -- refresh_read(token text) -> (id bigint, revoked boolean, revoked_at timestamptz?, user_id uuid?, session_id uuid?,
 --   not_after timestamptz?, session_created_at timestamptz?, session_used_at timestamptz?, aal text, amr json,
---   active_id bigint?, active_token text?, active_parent text?)
+--   active_id bigint?, active_token text?, active_parent text?, session_ip text?,
+--   session_agent text?)
 select
     t.id, coalesce(t.revoked, false), t.updated_at, s.user_id, s.id,
     s.not_after, s.created_at, coalesce(s.refreshed_at at time zone 'utc', t.updated_at, s.created_at),
@@ -12,7 +13,7 @@ select
         from auth.mfa_amr_claims c
         where c.session_id = s.id
     ), '[]'),
-    a.id, a.token, a.parent
+    a.id, a.token, a.parent, host(s.ip), s.user_agent
 from auth.refresh_tokens t
 left join auth.sessions s on s.id = t.session_id
 left join lateral (
