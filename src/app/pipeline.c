@@ -324,7 +324,7 @@ static bool stages(const struct pipeline *p, struct req *req, struct resp *resp,
     if (!route_step(p, req, resp, &answered, e) || answered)
         return answered && e->status == 0;
     stage_end(stage.route, &from);
-    if (!guard_step(req, &from, e) || !body_step(req, &from, e))
+    if (!guard_step(req, &from, e) || !body_step(req, &from, e) || !captcha_check(req, e))
         return false;
     bool ok = req->route->handler(req, resp, e);
     if (!ok)

@@ -98,6 +98,15 @@ static void mails_set(const struct settings *s, struct auth_config *c)
 #include "auth/mail.def"
 }
 
+static const char *captcha_url(const struct settings *s)
+{
+    if (s->captcha_verify_url)
+        return s->captcha_verify_url;
+    return strcmp(s->captcha_provider, "turnstile") == 0
+               ? "https://challenges.cloudflare.com/turnstile/v0/siteverify"
+               : "https://api.hcaptcha.com/siteverify";
+}
+
 static bool open_auth(struct settings *s, const char *api_url, struct guard *guard,
                       const struct database *db, struct auth **out, struct err *e)
 {
@@ -142,6 +151,9 @@ static bool open_auth(struct settings *s, const char *api_url, struct guard *gua
         .google_client_ids = text(s->google_client_id),
         .google_keys_url = text(s->google_keys_url),
         .id_token_issuers = text(s->id_token_issuers),
+        .captcha = {.secret = text(s->captcha_enabled ? s->captcha_secret : NULL),
+                    .url = text(captcha_url(s)),
+                    .timeout_us = s->captcha_timeout},
         .mailer_paths = {[MAIL_PATH_confirmation] = text(s->mailer_urlpaths_confirmation),
                          [MAIL_PATH_recovery] = text(s->mailer_urlpaths_recovery),
                          [MAIL_PATH_invite] = text(s->mailer_urlpaths_invite),
@@ -156,6 +168,9 @@ static bool open_auth(struct settings *s, const char *api_url, struct guard *gua
     };
     c.mail_from = text(settings_mail_from(s, c.site_url.p));
     mails_set(s, &c);
+    if (s->captcha_enabled && !s->captcha_secret)
+        return err_set(e, 2, "captcha_secret",
+                       "captcha_enabled needs captcha_secret, the secret key from the provider");
     return settings_smtp(s, &c.smtp, e) && auth_open(&c, out, e);
 }
 

@@ -75,6 +75,11 @@ struct auth_config {
     struct str google_client_ids; /* audiences of ID tokens that are for this app */
     struct str google_keys_url;   /* where Google's public keys are */
     struct str id_token_issuers;  /* that may be named at all */
+    struct captcha_config {
+        struct str secret;        /* absent: no captchas */
+        struct str url;           /* where the provider verifies answers */
+        int64_t timeout_us;
+    } captcha;
     struct str mailer_paths[MAIL_PATH_COUNT]; /* "/auth/v1/verify", or an absolute URL */
     struct str mailer_external_hosts; /* X-Forwarded-Host that may be the host of a link */
     struct str mailer_authorized;     /* the only addresses that get mail; absent: all */
@@ -298,6 +303,16 @@ void caller_send(struct req *req, struct resp *resp);
 void caller_release(struct req *req);
 /* Voids what is cached about a user or a session, on every loop; before the answer leaves. */
 void caller_forget(struct str user_or_session_id);
+
+/* ---- captcha ------------------------------------------------------------------------------- */
+
+/*
+ * On routes with ROUTE_CAPTCHA, after the body was read: whether the provider says that the body's
+ * gotrue_meta_security.captcha_token was earned. Not asked of administrators and of grants that
+ * prove themselves otherwise. 400 "captcha_failed"; 500 "unexpected_failure" when the provider does
+ * not answer in time.
+ */
+MUST_CHECK bool captcha_check(struct req *req, struct err *e);
 
 /* ---- profiles ------------------------------------------------------------------------------ */
 

@@ -66,6 +66,7 @@ struct route {
 enum {
     ROUTE_STREAM_BODY = 1,  /* the handler reads the body itself with req_body_read */
     ROUTE_IN_EMERGENCY = 2, /* works whatever is declared: health, the end of sessions */
+    ROUTE_CAPTCHA = 4,      /* a human has to be there, where captchas are asked for */
 };
 
 struct route_list {
