@@ -35,7 +35,20 @@ const struct route account_routes[] = {
     BOTH(METHOD_GET,  "/security-info",   security_api_status,      ACCESS_USER, LIMIT_READ,  0),
     BOTH(METHOD_POST, "/revoke",          security_api_revoke,      ACCESS_OPEN, LIMIT_TOKEN, BODY_MAX),
     BOTH(METHOD_POST, "/google",          google_api_post,          ACCESS_OPEN, LIMIT_TOKEN, BODY_MAX),
+    BOTH(METHOD_POST, "/change-password",        password_api_change,  ACCESS_USER, LIMIT_LOGIN,  BODY_MAX),
+    BOTH(METHOD_POST, "/forgot-password",        password_api_forgot,  ACCESS_OPEN, LIMIT_MAIL,   BODY_MAX),
+    BOTH(METHOD_POST, "/password-reset",         password_api_forgot,  ACCESS_OPEN, LIMIT_MAIL,   BODY_MAX),
+    BOTH(METHOD_POST, "/verify-reset-token",     password_api_verify,  ACCESS_OPEN, LIMIT_VERIFY, BODY_MAX),
+    BOTH(METHOD_POST, "/reset-password",         password_api_reset,   ACCESS_OPEN, LIMIT_VERIFY, BODY_MAX),
+    BOTH(METHOD_POST, "/password-reset-confirm", password_api_confirm, ACCESS_OPEN, LIMIT_VERIFY, BODY_MAX),
     BOTH(METHOD_DELETE, "/delete-account", security_api_delete,     ACCESS_USER, LIMIT_LOGIN, BODY_MAX),
+    /* Names that seed 003's clients have kept from its emergency: the same handlers, the same rules. */
+    BOTH(METHOD_POST, "/emergency-register",        register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX),
+    BOTH(METHOD_POST, "/emergency-register-legacy", register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX),
+    BOTH(METHOD_POST, "/flutter-register",          register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX),
+    BOTH(METHOD_POST, "/flutter-login",             login_post,    ACCESS_OPEN, LIMIT_LOGIN,  BODY_MAX),
+    {METHOD_POST, "/flutter-register", register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX, 0, 0},
+    {METHOD_POST, "/flutter-login",    login_post,    ACCESS_OPEN, LIMIT_LOGIN,  BODY_MAX, 0, 0},
 };
 /* clang-format on */
 const size_t account_routes_count = sizeof(account_routes) / sizeof(account_routes[0]);
@@ -79,16 +92,6 @@ static bool profile_read(struct req *req, struct str *out, struct err *e)
     return !b.failed || err_set(e, 413, "request_entity_too_large", "the profile is too large");
 }
 
-/* The bounds of these routes, and what the settings ask for beyond them. */
-static bool new_password_check(const struct auth_config *c, struct str password, struct err *e)
-{
-    int64_t least = c->password_min > ACCOUNT_PASSWORD_MIN ? c->password_min : ACCOUNT_PASSWORD_MIN;
-    if ((int64_t)password.n >= least && password.n <= ACCOUNT_PASSWORD_MAX)
-        return true;
-    return err_set(e, 422, "validation_failed", "password must be %lld to %d characters", (long long)least,
-                   ACCOUNT_PASSWORD_MAX);
-}
-
 static bool registration_read(struct req *req, struct signup *s, struct err *e)
 {
     struct credentials in = {0};
@@ -96,7 +99,7 @@ static bool registration_read(struct req *req, struct signup *s, struct err *e)
     if (!account_json_read(req, &register_shape, &in, e) || !account_json_email(req, &in.email, e))
         return false;
     const struct auth_config *c = auth_settings(req->services->auth);
-    if (!new_password_check(c, in.password, e) || !profile_read(req, &given, e))
+    if (!account_json_password("password", req, in.password, e) || !profile_read(req, &given, e))
         return false;
     if (!c->signup_enabled || !c->email_enabled)
         return err_set(e, 403, "signup_disabled", "Signups not allowed for this instance");

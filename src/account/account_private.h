@@ -28,6 +28,12 @@ struct str account_json_role(struct req *req, const struct user *u, struct str p
 MUST_CHECK bool account_json_message(struct resp *resp, const char *message, struct err *e);
 void account_json_no_store(struct resp *resp);
 
+/*
+ * Whether a new password, the field of that name, is within the bounds of these routes (422
+ * "validation_failed") and the rules of the settings (422 "weak_password").
+ */
+MUST_CHECK bool account_json_password(const char *field, const struct req *req, struct str password, struct err *e);
+
 /* Auth's errors in the words of these clients. Returns false. */
 struct rewording {
     const char *code;
@@ -40,5 +46,6 @@ route_handler profile_api_whoami, profile_api_get, profile_api_put;
 route_handler security_api_validate, security_api_check_email, security_api_status, security_api_ping,
     security_api_revoke, security_api_delete;
 route_handler google_api_post;
+route_handler password_api_change, password_api_forgot, password_api_verify, password_api_reset, password_api_confirm;
 
 #endif

@@ -90,7 +90,7 @@ bool security_api_status(struct req *req, struct resp *resp, struct err *e)
         json_put_i64(b, (req->now_us - s.password_set_us) / (86400 * CLOCK_S));
     else
         json_put_null(b);
-    json_put_kbool(b, "account_locked", false); /* a locked account's tokens do not get here */
+    json_put_kbool(b, "account_locked", false); /* guard/lockout.h slows guessers down instead */
     json_put_close(b, '}');
     account_json_no_store(resp);
     return resp_done(resp, e);

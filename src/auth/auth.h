@@ -340,6 +340,33 @@ MUST_CHECK bool security_read(struct req *req, struct user_security *out, struct
  */
 MUST_CHECK bool proof_password(struct req *req, struct str password, struct user *out, struct err *e);
 /*
+ * Another password for the caller, who shows the current one. Their other sessions end, this one
+ * stays; tokens of mails are void. `password` has passed the rules. Errors of proof_password; 400
+ * "validation_failed" when there is no current one; 422 "same_password"; 409 "conflict".
+ */
+MUST_CHECK bool recovery_change(struct req *req, struct str current, struct str password, struct err *e);
+/*
+ * Mails a link and a code to the user of that address, if there is one who may have it. True, after the
+ * same time, whether or not; the database's errors alone are told.
+ */
+MUST_CHECK bool recovery_request(struct req *req, struct str email, struct str redirect_to, struct err *e);
+struct recovery {
+    struct str user_id, hash;
+};
+/*
+ * token: of the link (with or without "pkce_"), or the code of the mail, which needs its address.
+ * Errors: 403 "otp_expired"; 400 "validation_failed"; 429 after too many codes.
+ */
+MUST_CHECK bool recovery_check(struct req *req, struct str token, struct str email, struct recovery *out,
+                               struct err *e);
+/*
+ * Spends the token for a password that has passed the rules. All sessions end; an address that was not
+ * confirmed now is. Errors: 403 "otp_expired" also when somebody was faster; 429 of the hash pool.
+ */
+MUST_CHECK bool recovery_spend(struct req *req, const struct recovery *r, struct str password, struct err *e);
+/* The rules of the settings (auth.md §6.7): 422 "weak_password" with its reasons. */
+MUST_CHECK bool recovery_password_fits(const struct auth *a, struct str password, struct err *e);
+/*
  * The caller goes: user, identities, sessions and profile in one transaction. Errors of proof_password;
  * 409 "conflict" when the user has changed meanwhile or an app's rows hold on to them.
  */

@@ -18,7 +18,8 @@ static const struct profile_field profile_fields[] = {
     {S_INIT("name"), JSON_STR, 255},      {S_INIT("role"), JSON_STR, 63},
     {S_INIT("full_name"), JSON_STR, 255}, {S_INIT("avatar_url"), JSON_STR, 2048},
     {S_INIT("country"), JSON_STR, 64},    {S_INIT("annual_income"), JSON_NUMBER, 10000000},
-    {S_INIT("timezone"), JSON_STR, 64},
+    {S_INIT("timezone"), JSON_STR, 64},   {S_INIT("state"), JSON_STR, 64},
+    {S_INIT("zip_code"), JSON_STR, 16},
 };
 
 bool signup_profile_writable(const struct auth *a, struct str name)

@@ -167,6 +167,8 @@ static const struct {
     {S_INIT("/storage/v1"), SURFACE_STORAGE},
     {S_INIT("/functions/v1"), SURFACE_FUNCTIONS},
     {S_INIT("/api"), SURFACE_APP},
+    {S_INIT("/flutter-register"), SURFACE_APP}, /* two names of seed 003 have no prefix */
+    {S_INIT("/flutter-login"), SURFACE_APP},
     {S_INIT("/metrics"), SURFACE_ADMIN},
     {S_INIT("/livez"), SURFACE_ADMIN},
     {S_INIT("/readyz"), SURFACE_ADMIN},

@@ -14,7 +14,7 @@ select
     case when coalesce(u.encrypted_password, '') <> '' then (
         select max(a.at)
         from basalt.audit_event a
-        where a.subject_id = u.id and a.name in ('user_updated_password', 'user_signedup')
+        where a.subject_id = u.id and a.name in ('user_updated_password', 'password_reset_confirm', 'user_signedup')
     ) end,
     exists (select from auth.mfa_factors f where f.user_id = u.id and f.status = 'verified')
 from auth.users u
