@@ -100,3 +100,22 @@ test('rows that somebody holds are passed over', async () => {
   await holder.rows('rollback')
   await gone('auth.flow_state', `provider_type = 'held'`)
 })
+
+test('anonymous users go after 30 days; those who added an address stay, and all do where it is off', async () => {
+  const anonymous = await Promise.all([1, 2, 3].map(() => server.auth('POST', '/signup', { json: {} })))
+  const ids = anonymous.map((answer) => answer.json.user.id)
+  const kept = await signedUp(server)
+  await admin.rows(`update auth.users set created_at = now() - interval '31 days' where id = any($1)`, [[...ids.slice(0, 2), kept.id]])
+  await admin.rows(`update auth.users set is_anonymous = false where id = $1`, [ids[1]])
+  await gone('auth.users', 'id = $1', [ids[0]])
+  await anotherRun()
+  assert.equal(await count('auth.users', 'id = any($1)', [[ids[1], ids[2], kept.id]]), 3)
+  assert.equal((await server.auth('GET', '/user', { token: anonymous[0].json.access_token })).status, 403)
+  await server.stop()
+  server.settings = { ...server.settings, anonymous_users: 'false' }
+  await server.launch()
+  admin = await sql.session(server.urlAs('supabase_admin', 'DB_ADMIN_PASSWORD'))
+  await admin.rows(`update auth.users set created_at = now() - interval '31 days' where id = $1`, [ids[2]])
+  await anotherRun()
+  assert.equal(await count('auth.users', 'id = $1', [ids[2]]), 1)
+})
