@@ -11,6 +11,7 @@ import time
 import clients
 import machine
 import servers
+from caches import caches
 from report import median
 from timing import timing
 
@@ -471,5 +472,5 @@ def hours(b):
 
 
 ALL = {'user': user, 'login': login, 'signup': signup, 'cpu': cpu, 'memory': memory, 'start': start,
-       'crowd': crowd, 'load': load, 'timing': timing}
+       'crowd': crowd, 'load': load, 'timing': timing, 'caches': caches}
 ASKED_FOR = {'hours': hours}  # takes long, so only by name
