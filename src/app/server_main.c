@@ -98,6 +98,13 @@ static void mails_set(const struct settings *s, struct auth_config *c)
 #include "auth/mail.def"
 }
 
+/* Enabled without an address: an empty one, which is refused by name. */
+static struct hook_config hook(bool enabled, const char *uri, const char *secrets)
+{
+    return (struct hook_config){.uri = text(enabled && !uri ? "" : enabled ? uri : NULL),
+                                .secrets = text(secrets)};
+}
+
 static const char *captcha_url(const struct settings *s)
 {
     if (s->captcha_verify_url)
@@ -151,6 +158,17 @@ static bool open_auth(struct settings *s, const char *api_url, struct guard *gua
         .google_client_ids = text(s->google_client_id),
         .google_keys_url = text(s->google_keys_url),
         .id_token_issuers = text(s->id_token_issuers),
+        .hooks = {
+#define HOOK(id, name) [HOOK_##id] = hook(s->hook_##name##_enabled, s->hook_##name##_uri, s->hook_##name##_secrets)
+            HOOK(CUSTOM_ACCESS_TOKEN, custom_access_token),
+            HOOK(SEND_EMAIL, send_email),
+            HOOK(SEND_SMS, send_sms),
+            HOOK(PASSWORD_VERIFICATION, password_verification_attempt),
+            HOOK(MFA_VERIFICATION, mfa_verification_attempt),
+            HOOK(BEFORE_USER_CREATED, before_user_created),
+            HOOK(AFTER_USER_CREATED, after_user_created),
+#undef HOOK
+        },
         .captcha = {.secret = text(s->captcha_enabled ? s->captcha_secret : NULL),
                     .url = text(captcha_url(s)),
                     .timeout_us = s->captcha_timeout},

@@ -87,7 +87,7 @@ static bool id_given(const struct admin_in *in, struct uuid *out, struct err *e)
 bool admin_api_create(struct req *req, struct resp *resp, struct err *e)
 {
     struct admin_in in = {0};
-    struct signup s = {.actor_kind = "service"};
+    struct signup s = {.actor_kind = "service", .quiet = true};
     if (!admin_read(req, &in, e) || !id_given(&in, &s.id, e)
         || (in.ban_duration.n && !ban_until(req, in.ban_duration, &s.banned_until_us, e)))
         return false;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "auth/hook.h"
 #include "auth/id_token.h"
 #include "auth/letter.h"
 #include "base/utf8.h"
@@ -13,8 +14,10 @@ bool auth_open(const struct auth_config *c, struct auth **out, struct err *e)
     struct auth *a = calloc(1, sizeof(*a));
     BUG(!a);
     a->config = *c;
-    if (!letter_open(c, &a->letters, e) || !hasher_open(c->hash_threads, &a->hasher, e)) {
+    if (!hook_open(c, &a->hooks, e) || !letter_open(c, &a->letters, e)
+        || !hasher_open(c->hash_threads, &a->hasher, e)) {
         letter_close(a->letters);
+        hook_close(a->hooks);
         free(a);
         return false;
     }
@@ -32,6 +35,7 @@ void auth_close(struct auth *a)
         return;
     hasher_close(a->hasher);
     letter_close(a->letters);
+    hook_close(a->hooks);
     caller_cache_close(a);
     id_token_close(a);
     free(a);

@@ -42,6 +42,18 @@ enum mail_path {
     MAIL_PATH_COUNT
 };
 
+/* Points at which an app's own function or service is asked or told (auth.md §5.5). */
+enum hook_id {
+    HOOK_CUSTOM_ACCESS_TOKEN,
+    HOOK_SEND_EMAIL,
+    HOOK_SEND_SMS,
+    HOOK_PASSWORD_VERIFICATION,
+    HOOK_MFA_VERIFICATION,
+    HOOK_BEFORE_USER_CREATED,
+    HOOK_AFTER_USER_CREATED,
+    HOOK_COUNT
+};
+
 struct auth_config {
     struct guard *guard;          /* signs and verifies with the same keys */
     struct str api_url;           /* public base, "https://api.example.com" */
@@ -75,6 +87,10 @@ struct auth_config {
     struct str google_client_ids; /* audiences of ID tokens that are for this app */
     struct str google_keys_url;   /* where Google's public keys are */
     struct str id_token_issuers;  /* that may be named at all */
+    struct hook_config {
+        struct str uri;           /* absent: off */
+        struct str secrets;       /* of calls over HTTP */
+    } hooks[HOOK_COUNT];
     struct captcha_config {
         struct str secret;        /* absent: no captchas */
         struct str url;           /* where the provider verifies answers */
@@ -180,6 +196,7 @@ struct token_pair {
     struct str access_token, refresh_token;
     int64_t expires_in_s, expires_at_s;
     struct uuid session_id;
+    struct str claims; /* of a token that a hook has yet to see (session_issue); else absent */
 };
 
 struct signup {
@@ -196,6 +213,7 @@ struct signup {
     bool metadata_is_identity; /* user_metadata gets sub, email, … (public signup, not admin create) */
     bool open_session;         /* also log in, where the rows as written allow it (else no token in the pair) */
     bool want_profile;         /* give the written profile back */
+    bool quiet;                /* no hook is asked or told (POST /admin/users, the command line) */
     int64_t banned_until_us;
     const char *actor_kind;    /* "user", "service", "cli" */
     const struct external *external; /* who they are at a provider; NULL: by e-mail or phone */

@@ -13,11 +13,13 @@
 
 struct caller_cache;
 struct letters;
+struct hooks;
 
 struct auth {
     struct auth_config config;
     struct offload_pool *hasher;
     struct letters *letters;
+    struct hooks *hooks;
     struct caller_cache *callers[LOOP_MAX];
     struct keyset *google_keys; /* NULL: off */
 };
@@ -63,6 +65,15 @@ void session_prepare(struct req *req, struct token_pair *pair);
 /* amr: JSON array. The user as the token shall show it. */
 MUST_CHECK bool session_sign(struct req *req, const struct user *u, struct str aal, struct str amr,
                              struct token_pair *pair, struct err *e);
+/*
+ * After the commit that opened or refreshed the session: where a hook writes the claims it is asked
+ * now, and the token signed; else nothing is left to do. A session that was opened for it is taken
+ * back when that fails, since nobody has its tokens; a refresh is repeated by its client.
+ */
+MUST_CHECK bool session_issue(struct req *req, const struct user *u, const char *method,
+                              struct token_pair *pair, struct err *e);
+/* Ends all sessions of a user who has not asked for it. */
+MUST_CHECK bool session_end_all(struct req *req, const struct user *u, struct err *e);
 /* [{"method":"password","timestamp":…}] */
 struct str session_amr(struct req *req, const char *method);
 /* Queues session_open for a user whose stored hash is `stored`. */

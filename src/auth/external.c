@@ -106,7 +106,7 @@ static bool log_in(struct pg_tx *tx, struct req *req, const struct external *x, 
     }
     return user_from_row(pg_tx_result(tx, 2), 0, req->arena, &out->user, e)
            && session_sign(req, &out->user, S("aal1"), session_amr(req, "oauth"), &out->pair, e)
-           && audit_commit(tx, req, e);
+           && audit_commit(tx, req, e) && session_issue(req, &out->user, "oauth", &out->pair, e);
 }
 
 static enum outcome join(struct req *req, const struct external *x, bool want_profile, struct login *out,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "auth/auth_private.h"
+#include "auth/hook.h"
 
 #include "crypto/hash.h"
 #include "guard/lockout.h"
@@ -78,6 +78,19 @@ static enum lockout_outcome outcome_of(const struct err *e)
 
 /* ---- logging in -------------------------------------------------------------------------------- */
 
+/* The app's hook is told how it went and may refuse, also what is right (auth.md §5.5). */
+static bool hook_agrees(struct req *req, const struct user *u, bool right, struct err *e)
+{
+    struct hook_decision d;
+    if (!hook_password(req, u, right, &d, e))
+        return false;
+    if (!d.reject)
+        return true;
+    report_failed(req, u, u->email, "hook_rejected");
+    return (!d.logout || session_end_all(req, u, e))
+           && err_set(e, 400, "invalid_credentials", "%.*s", STR_ARG(d.message));
+}
+
 /* Unknown users, users without a password and deleted ones cost the same hash as a wrong password. */
 static bool attempt_check(struct req *req, struct offload_place *place, struct str email,
                           struct str password, struct attempt *out, struct err *e)
@@ -89,6 +102,8 @@ static bool attempt_check(struct req *req, struct offload_place *place, struct s
     err_clear(e);
     bool right = false, stale = false;
     if (!hasher_check(req, place, password, u.deleted_us ? S("") : u.password, &right, &stale, e))
+        return false;
+    if (known && !u.deleted_us && !hook_agrees(req, &u, right, e))
         return false;
     if (!known || !right) {
         report_failed(req, &u, email, !known ? "unknown_user" : "wrong_password");
@@ -144,7 +159,7 @@ static bool attempt_write(struct req *req, struct attempt *at, bool want_profile
         return false;
     return user_from_row(pg_tx_result(&tx, 2), 0, req->arena, &out->user, e)
            && session_sign(req, &out->user, S("aal1"), session_amr(req, "password"), pair, e)
-           && audit_commit(&tx, req, e);
+           && audit_commit(&tx, req, e) && session_issue(req, &out->user, "password", pair, e);
 }
 
 static bool log_in(struct req *req, struct str email, struct str password, bool want_profile,

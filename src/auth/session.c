@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/auth_private.h"
 
+#include "auth/hook.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/rand.h"
 #include "guard/context.h"
 #include "http/head.h"
@@ -11,6 +13,7 @@
 static const struct str refresh_alphabet = S_INIT("abcdefghijklmnopqrstuvwxyz234567");
 
 /* Nobody could send a token that does not fit into a header line, with its name and scheme. */
+#define SESSION_REFRESHED "token_refresh" /* GoTrue's word for the grant */
 enum { CLAIMS_MAX = 64 * 1024, TOKEN_MAX = HEAD_LINE_MAX - (int)sizeof("Authorization: Bearer ") };
 
 static struct str refresh_token_new(struct arena *a)
@@ -78,8 +81,49 @@ bool session_sign(struct req *req, const struct user *u, struct str aal, struct 
         return strcmp(e->code, "jwt_too_large") == 0 ? token_too_large(e) : false;
     if (token.n > TOKEN_MAX)
         return token_too_large(e);
-    pair->access_token = buf_view(&token);
+    if (hook_enabled(auth_of(req), HOOK_CUSTOM_ACCESS_TOKEN))
+        pair->claims = buf_view(&claims); /* no token leaves before the hook has seen them */
+    else
+        pair->access_token = buf_view(&token);
     return true;
+}
+
+static bool claims_sign(struct req *req, struct token_pair *pair, struct str claims, struct err *e)
+{
+    struct buf token;
+    buf_init_arena(&token, req->arena, 2 * CLAIMS_MAX);
+    bool ok = jwt_sign(guard_keys(auth_config_of(req)->guard), claims, &token, e);
+    if (ok ? token.n > TOKEN_MAX : strcmp(e->code, "jwt_too_large") == 0)
+        return err_set(e, 500, "unexpected_failure", "output claims do not fit into a token");
+    pair->access_token = ok ? buf_view(&token) : pair->access_token;
+    return ok;
+}
+
+/* What the client hears is why; that the row goes is worth an attempt, and it would end by itself. */
+static void session_take_back(struct req *req, const struct user *u, const struct token_pair *pair)
+{
+    struct err unheard = {0};
+    CLEANUP(pg_tx_end) struct pg_tx tx = {0};
+    if (!pg_tx_single(&tx, req->pg, PG_LOGIN_AUTH, &unheard))
+        return;
+    pg_tx_add(&tx, &session_delete_one_sql, PG_ARGS(uuid_str(&u->id), uuid_str(&pair->session_id)));
+    if (!pg_tx_commit(&tx, &unheard))
+        log_say(LOG_WARN, "session.left", "a session without tokens was left: %s", unheard.message);
+}
+
+bool session_issue(struct req *req, const struct user *u, const char *method,
+                   struct token_pair *pair, struct err *e)
+{
+    struct str claims;
+    if (!pair->claims.p)
+        return true;
+    if (hook_claims(req, u, pair->claims, method, &claims, e) && claims_sign(req, pair, claims, e)) {
+        pair->claims = (struct str){0};
+        return true;
+    }
+    if (strcmp(method, SESSION_REFRESHED) != 0)
+        session_take_back(req, u, pair);
+    return false;
 }
 
 void session_queue_open(struct pg_tx *tx, struct req *req, const struct user *u,
@@ -273,6 +317,8 @@ bool session_refresh(struct req *req, struct str token, struct user *user, struc
     if (pg_row_count(pg_tx_result(&tx, 0)) == 0)
         return err_set(e, 400, "user_banned", "Invalid Refresh Token: User Banned");
     auth_count("refresh");
+    if (!session_issue(req, &u, SESSION_REFRESHED, &p, e))
+        return false;
     *pair = p;
     *user = u;
     return true;
@@ -302,5 +348,22 @@ bool session_logout(struct req *req, enum session_scope scope, struct err *e)
     caller_forget(user); /* also when the outcome is not known */
     if (ok)
         auth_count("logout");
+    return ok;
+}
+
+bool session_end_all(struct req *req, const struct user *u, struct err *e)
+{
+    struct str id = uuid_str(&u->id);
+    CLEANUP(pg_tx_end) struct pg_tx tx = {0};
+    if (!pg_tx_single(&tx, req->pg, PG_LOGIN_AUTH, e))
+        return false;
+    pg_tx_add(&tx, &session_delete_all_sql, PG_ARGS(id));
+    audit_add(&tx, req,
+              &(struct audit_note){.event = AUDIT_LOGOUT,
+                                   .actor_id = id,
+                                   .actor_kind = S("user"),
+                                   .actor_email = u->email});
+    bool ok = audit_commit(&tx, req, e);
+    caller_forget(id); /* also when the outcome is not known */
     return ok;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "auth/auth_private.h"
+#include "auth/hook.h"
 
 #include "base/json.h"
 #include "base/url.h"
@@ -363,6 +363,22 @@ static size_t numbers_grow(struct str json)
     return grown;
 }
 
+/* As the row will be. */
+static struct user planned_user(const struct req *req, const struct signup *in,
+                                const struct rows *r, const struct user *u)
+{
+    struct user planned = *u;
+    planned.aud = r->aud;
+    planned.role = r->role;
+    planned.email = in->email.p ? in->email : S("");
+    planned.phone = in->phone.p ? in->phone : S("");
+    planned.app_metadata = r->app_metadata;
+    planned.user_metadata = r->user_metadata;
+    planned.created_us = planned.updated_us = req->now_us;
+    planned.identities = S("[]");
+    return planned;
+}
+
 /*
  * Signed once before anything is written: after the commit it would be too late to refuse, and who
  * does not fit into a token could never log in.
@@ -370,7 +386,7 @@ static size_t numbers_grow(struct str json)
 static bool token_fits(struct req *req, const struct signup *in, const struct rows *r,
                        const struct user *u, struct err *e)
 {
-    struct user planned = *u;
+    struct user planned = planned_user(req, in, r, u);
     struct token_pair unused = {.session_id = uuid_v4()};
     struct buf room;
     buf_init_arena(&room, req->arena, METADATA_MAX);
@@ -378,20 +394,32 @@ static bool token_fits(struct req *req, const struct signup *in, const struct ro
          n > 0 && !room.failed; n--)
         buf_char(&room, '0');
     buf_str(&room, in->phone);
-    planned.aud = r->aud;
-    planned.role = r->role;
-    planned.email = in->email;
     planned.phone = buf_view(&room);
-    planned.app_metadata = r->app_metadata;
-    planned.user_metadata = r->user_metadata;
     return session_sign(req, &planned, S("aal1"), session_amr(req, method_of(in)), &unused, e);
+}
+
+/* Asked before the hash, which costs more than a hook that refuses. */
+static bool hook_before(struct req *req, const struct signup *in, const struct rows *r,
+                        const struct user *u, struct err *e)
+{
+    struct user planned = planned_user(req, in, r, u);
+    return in->quiet || hook_user(req, HOOK_BEFORE_USER_CREATED, &planned, e);
+}
+
+/* GoTrue tells of everybody but who signs up with a password and is confirmed at once (auth.md §5.5). */
+static bool hook_after(struct req *req, const struct signup *in, const struct user *u,
+                       struct err *e)
+{
+    bool untold = in->quiet || (in->password.p && user_confirmed(u));
+    return untold || hook_user(req, HOOK_AFTER_USER_CREATED, u, e);
 }
 
 bool signup_run(struct req *req, const struct signup *in, struct login *out, struct err *e)
 {
     struct login l = {.user.id = in->id.text[0] ? in->id : uuid_v4()};
     struct rows r = {0};
-    if (!rows_prepare(req, in, &l.user, &r, e) || !token_fits(req, in, &r, &l.user, e))
+    if (!rows_prepare(req, in, &l.user, &r, e) || !token_fits(req, in, &r, &l.user, e)
+        || !hook_before(req, in, &r, &l.user, e))
         return false;
     r.password = in->password_hash.p ? in->password_hash : S("");
     if (in->password.p && !hasher_make(req, in->password, &r.password, e))
@@ -401,7 +429,8 @@ bool signup_run(struct req *req, const struct signup *in, struct login *out, str
         session_prepare(req, &l.pair);
     if (!rows_write(req, in, &r, &l, e)
         || (l.pair.refresh_token.p
-            && !session_sign(req, &l.user, S("aal1"), session_amr(req, method_of(in)), &l.pair, e)))
+            && !session_sign(req, &l.user, S("aal1"), session_amr(req, method_of(in)), &l.pair, e))
+        || !hook_after(req, in, &l.user, e) || !session_issue(req, &l.user, method_of(in), &l.pair, e))
         return false;
     auth_count("signup");
     *out = l;

@@ -122,7 +122,7 @@ static bool role_read(struct errand *j, struct str *metadata)
 
 static bool create(struct errand *j)
 {
-    struct signup s = {.actor_kind = "cli", .email_confirmed = has_flag(j, "--confirmed")};
+    struct signup s = {.actor_kind = "cli", .quiet = true, .email_confirmed = has_flag(j, "--confirmed")};
     struct login l;
     if (!user_email_normal(j->req->arena, str_from(j->args[1]), &s.email, &j->e)
         || !role_read(j, &s.user_metadata) || !password_read(j, &s.password))
