@@ -2,6 +2,7 @@
 #include "http/smtp.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -321,6 +322,7 @@ bool smtp_server_parse(struct str url, struct arena *a, struct smtp_server *out,
  * caller back, on whichever interface; a mail server that hangs would stop a loop.
  */
 static struct offload_pool *pool;
+static atomic_bool closing;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of both; held for moments */
 /*
  * With a connection that may still live. Those without TLS are apart: libcurl would take one of them
@@ -379,8 +381,10 @@ void smtp_close(void)
 {
     if (!pool)
         return;
+    atomic_store(&closing, true);
     offload_close(pool, CLOSE_MS);
     pool = NULL;
+    atomic_store(&closing, false); /* tests open it again */
     kept_drop();
 }
 
@@ -441,6 +445,13 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+/* Once a second while a server says nothing: nobody waits for it when we stop. */
+static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    (void)arg, (void)a, (void)b, (void)c, (void)d;
+    return atomic_load(&closing);
+}
+
 /* On a thread of the pool. */
 static void delivery_run(struct offload_job *job)
 {
@@ -471,6 +482,8 @@ static void delivery_run(struct offload_job *job)
     curl_easy_setopt(h, CURLOPT_INFILESIZE_LARGE, (curl_off_t)d->message.n);
     curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, d->timeout_ms);
     curl_easy_setopt(h, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)RESPONSE_TIMEOUT_S);
+    curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
     d->result = curl_easy_perform(h);
     curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &d->reply);
     kept_put(h, d->must_encrypt);

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// What flows put into mails: links that no header of a request can lead elsewhere, only to addresses
+// that may get mail, and never at the expense of the request.
+import assert from 'node:assert/strict'
+import { before, describe, test } from 'node:test'
+import { email, signedUp, start } from '../lib/basalt.mjs'
+import { startMail } from '../lib/mail.mjs'
+import { refused } from '../lib/refused.mjs'
+import { patience, waitFor } from '../lib/wait.mjs'
+
+let server, mail
+const settings = { mailer_autoconfirm: 'true', secure_email_change: 'false', rate_limits: 'off' }
+
+before(async () => {
+  mail = await startMail()
+  server = await start({ settings: { ...settings, smtp_url: mail.url,
+    site_url: 'https://app.example.com', mailer_external_hosts: 'other.example.com' } })
+})
+
+const path = '/auth/v1/verify?token='
+
+// Asks for a mail to a new address, with what a proxy or an attacker adds.
+async function changeAddress(to, headers, where = server) {
+  const user = await signedUp(where)
+  const answer = await where.auth('PUT', '/user', { token: user.token, json: { email: to }, headers })
+  assert.equal(answer.status, 200, answer.text)
+}
+
+describe('links', () => {
+  for (const [what, headers] of [
+    ['X-Forwarded-Host', { 'x-forwarded-host': 'evil.example' }],
+    ['X-Forwarded-Host behind a listed one', { 'x-forwarded-host': 'other.example.com@evil.example' }],
+    ['Forwarded', { forwarded: 'host=evil.example;proto=http', 'x-forwarded-proto': 'http' }],
+    ['Host', { host: 'evil.example' }],
+    ['Referer and Origin', { referer: 'https://evil.example/', origin: 'https://evil.example' }],
+  ])
+    test(`are not led elsewhere by ${what}`, async () => {
+      const to = email('new')
+      await changeAddress(to, headers)
+      const letter = await mail.to(to)
+      assert.ok(letter.link.startsWith(server.api + path), letter.link)
+      assert.match(letter.link, /\?token=[0-9a-f]{56}&type=email_change&redirect_to=https:\/\/app\.example\.com$/)
+      assert.ok(!letter.raw.includes('evil'))
+      assert.match(letter.otp, /^\d{6}$/)
+    })
+
+  test('have another host only where the operator lists it', async () => {
+    const to = email('new')
+    await changeAddress(to, { 'x-forwarded-host': 'other.example.com' })
+    assert.ok((await mail.to(to)).link.startsWith(`https://other.example.com${path}`))
+  })
+})
+
+test('only authorized addresses get mail, where they are listed', async () => {
+  const to = email('friend')
+  const some = await server.beside({ ...settings, smtp_url: mail.url, mailer_authorized_addresses: `a@example.com, ${to}` })
+  const user = await signedUp(some)
+  await refused((version) => some.auth('PUT', '/user', { token: user.token, json: { email: email('stranger') }, version }),
+    400, 'email_address_not_authorized', /cannot be used as it is not authorized$/)
+  const [row] = await some.sql('select email_change from auth.users where id = $1', [user.id])
+  assert.equal(row.email_change, '', 'nothing was written')
+  await changeAddress(to, {}, some)
+  await mail.to(to)
+  await some.stop()
+})
+
+test('a mail server that hangs costs requests nothing, even with one connection to PostgreSQL', async () => {
+  const slow = await startMail()
+  slow.mode = 'hang'
+  const alone = await start({ settings: { ...settings, smtp_url: slow.url, pool_size: 1 } })
+  for (let i = 0; i < 8; i++) await changeAddress(email('new'), {}, alone)
+  await waitFor('mails to hang', () => slow.attempts.length >= 4)
+  const from = performance.now()
+  for (let i = 0; i < 5; i++) await changeAddress(email('new'), {}, alone)
+  assert.ok(performance.now() - from < 10_000 * patience)
+  assert.equal((await alone.sql(`select count(*) from basalt.mail_state where state = 'waiting'`))[0].count, '13')
+  const stopping = performance.now()
+  assert.deepEqual(await alone.stop(), { code: 0, signal: null })
+  assert.ok(performance.now() - stopping < 20_000 * patience, 'a hanging mail holds up no stop')
+})
