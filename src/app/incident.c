@@ -18,6 +18,8 @@ static void report(const struct req *req, enum audit_event event, const char *co
     if (code)
         json_put_kstr(&b, "code", str_from(code));
     json_put_ki64(&b, "status", status);
+    if (req->layer)
+        json_put_ki64(&b, "layer", req->layer);
     if (took_us)
         json_put_ki64(&b, "ms", took_us / 1000);
     json_put_kstr(&b, "method", str_from(method_name(req->method)));
@@ -59,7 +61,7 @@ static enum audit_event event_of(const struct req *req, const struct err *e)
                                 : AUDIT_EVENT_COUNT;
     if (e->status == 429)
         return AUDIT_RATE_LIMITED;
-    if (e->status == 401 || e->status == 403)
+    if (e->status == 401 || e->status == 403 || req->layer)
         return strstr(e->message, "expired") ? AUDIT_TOKEN_EXPIRED : AUDIT_UNAUTHORIZED_ACCESS;
     if (e->status == 500)
         return AUDIT_REQUEST_FAILED;

@@ -268,11 +268,10 @@ static bool refused(struct req *req, enum layer layer, struct layers_watch *w, s
         layer = LAYER_COUNT; /* it is not known who calls, so no role was asked about */
     if (layer == LAYER_COUNT || layer == LAYER_ROLE || layer == LAYER_CACHE)
         count_denied(e);
-    if (layer != LAYER_COUNT)
-        layers_passed(layer, false, w);
-    layers_skip(w);
-    layers_report(req, layer, e);
-    layers_passed(LAYER_AUDIT, true, w);
+    if (layer != LAYER_COUNT) {
+        layers_done(layer, w);
+        layers_refused(layer, req);
+    }
     if (req->surface == SURFACE_APP)
         unauthorized(e);
     return false;
@@ -288,7 +287,7 @@ static bool guard_step(struct req *req, int64_t *from, struct err *e)
         if (c->layer == LAYER_COUNT)
             layers_skip(&w);
         else
-            layers_passed(c->layer, true, &w);
+            layers_done(c->layer, &w);
     }
     stage_end(stage.guard, from);
     return true;
@@ -297,11 +296,16 @@ static bool guard_step(struct req *req, int64_t *from, struct err *e)
 /* What a handler's own limits refused (accounts, mails, wrong passwords) is the same layer's. */
 static void handler_refused(struct req *req, const struct err *e)
 {
-    struct layers_watch w = {0};
-    if (e->status != 429 || !e->code || strncmp(e->code, "over_", 5) != 0)
-        return;
-    layers_passed(LAYER_RATE, false, &w);
-    layers_report(req, LAYER_RATE, e);
+    if (e->status == 429 && e->code && strncmp(e->code, "over_", 5) == 0)
+        layers_refused(LAYER_RATE, req);
+}
+
+/* Layer 8: what was refused becomes an event, whatever becomes of that. */
+static void note_failure(const struct req *req)
+{
+    struct layers_watch w = layers_begin();
+    incident_failure(req);
+    layers_done(LAYER_AUDIT, &w);
 }
 
 static bool body_step(struct req *req, int64_t *from, struct err *e)
@@ -404,7 +408,7 @@ void pipeline_handle(struct req *req, struct resp *resp, void *ctx)
     if (!stages(p, req, resp, e)) {
         BUG(e->status == 0);
         req->failure = e;
-        incident_failure(req);
+        note_failure(req);
         dialect_write(req, e, resp);
     }
     BUG(client->open);

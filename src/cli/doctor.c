@@ -7,6 +7,7 @@
 #include "app/run_state.h"
 #include "cli/command.h"
 #include "cli/connect.h"
+#include "ops/limitshare.h"
 #include "http/smtp.h"
 
 /* What is looked at, and the findings so far. */
@@ -148,6 +149,20 @@ static void check_mail(struct doctor *d)
         warn(d, "mails come from an address that was guessed", "set smtp_admin_email");
 }
 
+static void check_redis(struct doctor *d)
+{
+    struct err e = {0};
+    const char *url = d->settings->redis_url;
+    if (!url || strcmp(d->settings->rate_limits, "off") == 0)
+        return;
+    if (limitshare_probe(url, &e))
+        good("limits are shared through Redis");
+    else if (e.status == 2)
+        bad(d, "redis_url cannot be used", e.message);
+    else
+        warn(d, "each node counts limits alone, since Redis cannot be used", e.message);
+}
+
 static void check_exposure(struct doctor *d)
 {
     struct settings *s = d->settings;
@@ -161,6 +176,13 @@ static void check_exposure(struct doctor *d)
     if (settings_autoconfirm(s))
         warn(d, "e-mail addresses are confirmed without a mail",
              "set smtp_url, or mailer_autoconfirm=false");
+    if (strcmp(s->rate_limits, "off") == 0)
+        warn(d, "nothing limits how often passwords and codes are tried", "set rate_limits=on");
+    else if (strcmp(s->lockout, "off") == 0 && strcmp(s->lockout_account, "off") == 0)
+        warn(d, "nobody waits after wrong passwords", "set lockout and lockout_account");
+    if (s->rate_limit_header && !s->trusted_proxies)
+        warn(d, "clients that reach the API without the proxy choose by whom they are counted",
+             "set trusted_proxies instead of rate_limit_header");
     if (!s->api_key_required)
         warn(d, "no API key is asked for", "set api_key_required=true");
     if (s->password_min_length < 8)
@@ -182,6 +204,7 @@ int doctor_command(struct settings *s, const char **args, int n)
     for (size_t i = 0; d.db && i < sizeof(questions) / sizeof(questions[0]); i++)
         ask(&d, &questions[i]);
     check_mail(&d);
+    check_redis(&d);
     check_exposure(&d);
     pg_now_close(&d.db);
     if (d.bad + d.warned == 0)

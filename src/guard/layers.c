@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guard/layers.h"
 
-#include <stdatomic.h>
-
-#include "audit/audit.h"
 #include "base/clock.h"
 #include "base/json.h"
-#include "guard/principal.h"
+#include "base/uuid.h"
 #include "ops/metrics.h"
 #include "runtime/loop.h"
 
@@ -45,16 +42,19 @@ void layers_skip(struct layers_watch *w)
         w->from_us = clock_mono_us();
 }
 
-bool layers_passed(enum layer which, bool ok, struct layers_watch *w)
+void layers_done(enum layer which, struct layers_watch *w)
 {
-    if (!ok)
-        metrics_add(METRIC_layer_refused, refused_label[which], 1);
-    if (w->from_us) {
-        int64_t now_us = clock_mono_us();
-        metrics_observe_us(METRIC_layer_duration, time_label[which], now_us - w->from_us);
-        w->from_us = now_us;
-    }
-    return ok;
+    if (!w->from_us)
+        return;
+    int64_t now_us = clock_mono_us();
+    metrics_observe_us(METRIC_layer_duration, time_label[which], now_us - w->from_us);
+    w->from_us = now_us;
+}
+
+void layers_refused(enum layer which, struct req *req)
+{
+    metrics_add(METRIC_layer_refused, refused_label[which], 1);
+    req->layer = rows[which].number;
 }
 
 void layers_put_json(struct buf *b)
@@ -94,26 +94,4 @@ bool layers_ids(const struct req *req, struct err *e)
             return err_set(e, 404, "validation_failed", "%.*s must be an UUID", STR_ARG(name));
     }
     return true;
-}
-
-/* ---- layer 8 ------------------------------------------------------------------------------------ */
-
-void layers_report(const struct req *req, enum layer which, const struct err *e)
-{
-    char detail[160];
-    struct buf b = {.p = detail, .cap = sizeof(detail), .max_bytes = sizeof(detail)};
-    const struct principal *p = req->principal;
-    json_put_open(&b, '{');
-    json_put_ki64(&b, "layer", rows[which].number);
-    json_put_kstr(&b, "code", str_from(e->code));
-    json_put_close(&b, '}');
-    struct audit_note note = {
-        .event = which == LAYER_RATE ? AUDIT_RATE_LIMITED : AUDIT_UNAUTHORIZED_ACCESS,
-        .detail = b.failed ? (struct str){0} : buf_view(&b),
-    };
-    if (p && p->user_id.text[0]) {
-        note.actor_id = uuid_str(&p->user_id);
-        note.actor_kind = S("user");
-    }
-    audit_report(req, &note);
 }

@@ -28,14 +28,14 @@ void layers_prepare(void);
 struct layers_watch layers_begin(void);
 /* What came before the next layer is not its time. */
 void layers_skip(struct layers_watch *w);
-/* ok as it is; counts a refusal, and the layer's time. */
-bool layers_passed(enum layer which, bool ok, struct layers_watch *w);
+/* The layer's time. */
+void layers_done(enum layer which, struct layers_watch *w);
+/* Counts the refusal and notes it in req->layer, for the event that layer 8 makes of it (app/incident.c). */
+void layers_refused(enum layer which, struct req *req);
 /* [{"layer":1,"name":…,"present":true,"code":…,"refused":0,…}, …] */
 void layers_put_json(struct buf *b);
 
 /* Layer 1: path parameters whose name ends in "_id". 404 "validation_failed", as GoTrue says it. */
 MUST_CHECK bool layers_ids(const struct req *req, struct err *e);
-/* Layer 8: the refusal by `which` becomes an event. */
-void layers_report(const struct req *req, enum layer which, const struct err *e);
 
 #endif

@@ -48,6 +48,7 @@ struct req {
     struct audit_trail *audit;
     struct caller *caller;
     struct quota_met *quota;
+    int layer; /* number of the authorization layer that refused; 0: none has */
     struct err *failure; /* what the answer reports, for the log; NULL: none */
     int64_t hash_us;     /* time spent waiting for hashes, for Server-Timing and metrics */
     int64_t handled_us;  /* monotonic, the answer was built */

@@ -153,15 +153,6 @@ static bool address_read(const char *url, struct address *at, struct err *e)
                    "redis_url must be redis://[user:password@]host[:port][/db] or unix:///path");
 }
 
-bool limitshare_check_url(const char *url, struct err *e)
-{
-    struct address at;
-    if (!address_read(url, &at, e))
-        return false;
-    arena_close(&at.memory);
-    return true;
-}
-
 /* ---- the thread: connection --------------------------------------------------------------------- */
 
 static struct timeval timeval_of(int64_t us)
@@ -229,18 +220,26 @@ static void retry_later(struct limitshare *s)
     s->retry_us = s->retry_us * 2 < RETRY_MAX_US ? s->retry_us * 2 : RETRY_MAX_US;
 }
 
-static void try_connect(struct limitshare *s)
+/* NULL when connected, logged in and the script is loaded; else why not. */
+static const char *connect_now(struct limitshare *s)
 {
     const struct address *at = &s->at;
     s->redis = at->path ? redisConnectUnixWithTimeout(at->path, timeval_of(CONNECT_US))
                         : redisConnectWithTimeout(at->host, at->port, timeval_of(CONNECT_US));
-    bool ok = s->redis && !s->redis->err
-              && redisSetTimeout(s->redis, timeval_of(CONNECT_US)) == REDIS_OK && introduce(s)
+    if (!s->redis || s->redis->err)
+        return s->redis ? s->redis->errstr : "out of memory";
+    bool ok = redisSetTimeout(s->redis, timeval_of(CONNECT_US)) == REDIS_OK && introduce(s)
               && redisSetTimeout(s->redis, timeval_of(COMMAND_US)) == REDIS_OK;
-    if (!ok) {
-        say_away(s, s->redis && s->redis->err
-                        ? s->redis->errstr
-                        : "Redis refused the login, the database or the script");
+    return ok              ? NULL
+           : s->redis->err ? s->redis->errstr
+                           : "Redis refuses the login, the database or the script";
+}
+
+static void try_connect(struct limitshare *s)
+{
+    const char *why = connect_now(s);
+    if (why) {
+        say_away(s, why);
         disconnect(s);
         retry_later(s);
         return;
@@ -250,6 +249,20 @@ static void try_connect(struct limitshare *s)
     s->told_away = false;
     s->retry_us = RETRY_MIN_US;
     atomic_store(&s->up, true);
+}
+
+bool limitshare_probe(const char *url, struct err *e)
+{
+    struct limitshare s = {0};
+    if (!address_read(url, &s.at, e))
+        return false;
+    const char *why = connect_now(&s);
+    if (why)
+        err_set(e, 503, "redis_unavailable", "%s", why);
+    disconnect(&s);
+    arena_wipe(&s.at.memory);
+    arena_close(&s.at.memory);
+    return !why;
 }
 
 /* ---- the thread: asks ---------------------------------------------------------------------------- */

@@ -44,7 +44,7 @@ void limitshare_close(struct limitshare *s);
 bool limitshare_ask(struct limitshare *s, struct limitshare_call *call);
 /* Asks and does not wait; from any thread. */
 void limitshare_tell(struct limitshare *s, const struct limitshare_call *call);
-/* Whether url can be used, without connecting. */
-MUST_CHECK bool limitshare_check_url(const char *url, struct err *e);
+/* For the CLI: whether this Redis can be used now. Blocks up to a second. e: 2 "config", 503. */
+MUST_CHECK bool limitshare_probe(const char *url, struct err *e);
 
 #endif

@@ -10,7 +10,7 @@ before(async () => {
   server = await start()
 })
 
-const names = ['serve', 'stop', 'status', 'migrate', 'doctor', 'key', 'user', 'mail', 'psql']
+const names = ['serve', 'stop', 'status', 'migrate', 'doctor', 'key', 'emergency', 'user', 'mail', 'psql']
 
 describe('help', () => {
   test('lists every command, and each tells with examples', async () => {

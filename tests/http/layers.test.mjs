@@ -21,8 +21,9 @@ async function only(layer, send, on = server) {
   const answer = await send()
   const expected = { ...earlier, [layer]: earlier[layer] + 1 }
   assert.deepEqual(await counts(on), expected, answer.text)
-  const event = await waitFor(`the event of layer ${layer}`, () => on.events('audit').find((line) =>
-    line.request_id === answer.headers['x-request-id']))
+  const told = () => on.events('audit').filter((line) => line.request_id === answer.headers['x-request-id'])
+  const [event] = await waitFor(`the event of layer ${layer}`, () => told().length > 0 && told())
+  assert.equal(told().length, 1)
   const detail = typeof event.detail === 'string' ? JSON.parse(event.detail) : event.detail
   assert.equal(detail.layer, layer)
   assert.equal(event.outcome, 'denied')

@@ -2,7 +2,7 @@
 // Limits by address, as clients see them: who is counted, what a refusal says, and the one switch.
 import { before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { email, password, signedUp, start } from '../lib/basalt.mjs'
+import { command, email, password, scratch, signedUp, start } from '../lib/basalt.mjs'
 import { isRefusal } from '../lib/refused.mjs'
 
 let server, open
@@ -143,6 +143,15 @@ describe('settings', () => {
       assert.equal(answer.status, 200, answer.text)
     }
     await plain.close()
+  })
+
+  test('doctor warns of a public address without them', async () => {
+    const say = async (settings) => (await command(['doctor'], {
+      data: scratch(), settings: { listen: '0.0.0.0:8000', ...settings } })).stdout
+    assert.match(await say({ rate_limits: 'off' }), /warn +nothing limits how often/)
+    assert.match(await say({ lockout: 'off', lockout_account: 'off' }), /warn +nobody waits/)
+    assert.match(await say({ rate_limit_header: 'X-Client' }), /warn +clients .* choose by whom/)
+    assert.doesNotMatch(await say({}), /limits|waits|choose/)
   })
 
   test('one that cannot be read stops the start and is named', async () => {

@@ -148,6 +148,10 @@ describe('redis_url', () => {
     await sharing(node)
     const wrong = await open.beside(limited(`redis://:wrong@127.0.0.1:${port}/3`))
     assert.equal((await login(wrong, stranger())).status, 400)
+    const doctor = async (key) => (await node.command(['doctor'], {
+      settings: { database_url: open.db, redis_url: `redis://:${key}@127.0.0.1:${port}/3` } })).stdout
+    assert.match(await doctor('of-this-test'), /ok +limits are shared through Redis/)
+    assert.match(await doctor('wrong'), /warn +each node counts limits alone/)
     await waitFor('the refusal to be told', () => wrong.events('limits.redis_away').length === 1)
     assert.doesNotMatch(node.log() + wrong.log(), /of-this-test|wrong@/)
     await node.close()
