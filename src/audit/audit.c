@@ -3,6 +3,7 @@
 
 #include "audit/audit_sql.h"
 #include "audit/journal.h"
+#include "audit/shipper.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -77,7 +78,8 @@ void audit_add(struct pg_tx *tx, struct req *req, const struct audit_note *note)
     pg_tx_add(tx, &audit_insert_sql,
               PG_ARGS(uuid_str(id), str_from(events[note->event].name), outcome_of(note),
                       note->actor_id, note->actor_kind, subject, req->client_ip, req->user_agent,
-                      str_from(req->id), note->detail, payload_of(note, req->arena)));
+                      str_from(req->id), note->detail, payload_of(note, req->arena),
+                      str_from(events[note->event].category)));
     remember(req, note);
 }
 
@@ -166,11 +168,17 @@ bool audit_open(const struct audit_config *c, struct err *e)
 {
     struct journal_config journal = {
         .dir = c->dir, .file_bytes = c->file_bytes, .max_bytes = c->max_bytes};
+    struct shipper_config shipper = {.dir = c->dir,
+                                     .conninfo = c->conninfo,
+                                     .set_role = c->set_role,
+                                     .retention_us = c->retention_us,
+                                     .max_bytes = c->max_bytes};
     gotrue_rows = c->gotrue_rows;
-    return journal_open(&journal, e);
+    return journal_open(&journal, e) && shipper_start(&shipper, e);
 }
 
 void audit_close(int timeout_ms)
 {
     journal_close(timeout_ms);
+    shipper_stop(timeout_ms);
 }

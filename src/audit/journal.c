@@ -282,7 +282,7 @@ static int64_t dropped_gauge(void *ctx)
 static int64_t bytes_gauge(void *ctx)
 {
     (void)ctx;
-    return atomic_load(&bytes_kept);
+    return journal_bytes();
 }
 
 /* Signals are for the loops. */
@@ -371,6 +371,11 @@ void journal_rouse(void)
     roused = true;
     pthread_cond_broadcast(&wait_cond);
     pthread_mutex_unlock(&wait_lock);
+}
+
+int64_t journal_bytes(void)
+{
+    return atomic_load(&bytes_kept);
 }
 
 void journal_shrink(int64_t bytes)

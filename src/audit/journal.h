@@ -37,7 +37,8 @@ uint64_t journal_dropped(void);
 /* Waits until something beyond `sequence` is synced, until_us (monotonic) or journal_rouse. */
 void journal_wait(uint64_t sequence, int64_t until_us);
 void journal_rouse(void);
-/* A file was deleted. */
+/* Size of all files; of one that was deleted less. */
+int64_t journal_bytes(void);
 void journal_shrink(int64_t bytes);
 
 #endif

@@ -93,8 +93,8 @@ bool pg_now_open(const char *conninfo, int timeout_ms, struct pg_now **out, stru
     snprintf(timeout_s, sizeof timeout_s, "%d", timeout_ms > 2000 ? (timeout_ms + 999) / 1000 : 2);
     /* what comes later wins, so that the URL's own settings override ours */
     const char *names[] = {"connect_timeout", "fallback_application_name", "client_encoding",
-                           "dbname", NULL};
-    const char *values[] = {timeout_s, "basalt", "UTF8", conninfo, NULL};
+                           "tcp_user_timeout", "keepalives_idle", "dbname", NULL};
+    const char *values[] = {timeout_s, "basalt", "UTF8", "30000", "30", conninfo, NULL};
     PGconn *pg = PQconnectdbParams(names, values, 1);
     if (!pg || PQstatus(pg) != CONNECTION_OK) {
         struct str text = str_from(pg ? PQerrorMessage(pg) : "out of memory");

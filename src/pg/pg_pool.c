@@ -325,7 +325,8 @@ static void hand_over(struct pool *p, struct waiter *w, struct pg_slot *s)
     w->refused = s == NULL;
     list_remove(&w->link);
     count(&p->waiting, -1);
-    fiber_wake(w->fiber);
+    if (w->fiber != fiber_current()) /* which has not parked yet: the wake would end its next park */
+        fiber_wake(w->fiber);
 }
 
 /* One waiter: a connection of its login, or one begun for it, or nothing. */

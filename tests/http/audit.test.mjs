@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { email, password, signedUp, start } from '../lib/basalt.mjs'
 import { RawConnection } from '../lib/http.mjs'
-import { events } from '../lib/journal.mjs'
+import { events, node } from '../lib/journal.mjs'
+import { pgProxy } from '../lib/pg_proxy.mjs'
 import { patience, waitFor } from '../lib/wait.mjs'
 
 let server
@@ -129,4 +130,99 @@ test('slow requests, changed settings and the stop are events; the sequence goes
   assert.deepEqual(changed.detail.settings, ['slow_request'])
   const all = events(own)
   assert.deepEqual(all.map((e) => e.sequence), all.map((e, i) => i + 1))
+})
+
+const ROWS = `select id, name, category, outcome, ip, user_agent, request_id, detail,
+  sequence::int, hash, node, actor_id, actor_kind, subject_id,
+  to_char(at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at
+  from basalt.audit_event where node = $1 order by seq`
+
+// What the journal tells is what the database holds, field by field and in the same order.
+function same(journal, database) {
+  assert.deepEqual(database.map((row) => row.sequence), journal.map((event) => event.sequence))
+  for (const [i, row] of database.entries())
+    for (const name of ['id', 'name', 'category', 'outcome', 'actor_id', 'actor_kind', 'subject_id',
+      'at'])
+      assert.equal(row[name], journal[i][name], `${name} of event ${row.sequence}`)
+  for (const [i, row] of database.entries()) assert.deepEqual(row.detail, journal[i].detail ?? null)
+}
+
+describe('the shipper', () => {
+  test('brings every event into the database, in order, with all fields', async () => {
+    const last = await waitFor('some events', () => events(server).at(-1))
+    const shipped = await waitFor('the last event in the database', async () => {
+      const all = await server.sql(ROWS, [node(server)])
+      return all.some((row) => row.id === last.id) && all
+    })
+    same(events(server).filter((e) => e.sequence <= shipped.at(-1).sequence), shipped)
+  })
+
+  test('works with a pool of one connection, whatever the requests do', async () => {
+    const one = await server.beside({ pool_size: 1, rate_limits: 'off' })
+    await Promise.all(Array.from({ length: 40 }, (_, i) => (i % 2 ? one.call('/auth/v1/user')
+      : one.auth('POST', '/token?grant_type=password', { json: { email: email(), password } }))))
+    await waitFor('40 events in the database', async () => (await one.sql(
+      `select count(*)::int as n from basalt.audit_event where node = $1 and name in
+       ('login_failed', 'unauthorized_access')`, [node(one)]))[0].n === 40)
+  })
+
+  test('waits while the database is away: nobody else waits, nothing is lost, the order stays', async () => {
+    const proxy = await pgProxy(server.db)
+    const own = await start({ databaseUrl: proxy.url, settings: { rate_limits: 'off' } })
+    await waitFor('the first events shipped', async () => (await own.metric('basalt_audit_shipped_sequence')) > 0)
+    proxy.cut()
+    const from = performance.now()
+    let slowest = 0
+    let sent = 0
+    while (performance.now() - from < 3000) {
+      const begun = performance.now()
+      assert.equal((await own.call(`/auth/v1/user?n=${sent}`)).status, 401)
+      slowest = Math.max(slowest, performance.now() - begun)
+      sent++
+    }
+    assert.ok(slowest < 500 * patience, `a request took ${slowest} ms`)
+    const synced = await waitFor('all of them synced', async () => {
+      const n = await own.metric('basalt_audit_synced_sequence')
+      return n > sent && n
+    })
+    assert.ok(await own.metric('basalt_audit_shipped_sequence') < synced)
+    proxy.mend()
+    await waitFor('all of them shipped', async () =>
+      (await own.metric('basalt_audit_shipped_sequence')) >= synced, 30_000)
+    assert.equal(await own.metric('basalt_audit_dropped_total'), 0)
+    same(events(own), (await server.sql(ROWS, [node(own)])))
+    await own.stop()
+    proxy.close()
+  })
+
+  test('ships after a restart what a killed server had only in its journal', async () => {
+    const proxy = await pgProxy(server.db)
+    const own = await start({ databaseUrl: proxy.url, settings: { rate_limits: 'off' } })
+    await waitFor('the first events shipped', async () => (await own.metric('basalt_audit_shipped_sequence')) > 0)
+    proxy.cut()
+    for (let i = 0; i < 50; i++) await own.call('/auth/v1/user')
+    const synced = await waitFor('them synced', async () => {
+      const n = await own.metric('basalt_audit_synced_sequence')
+      return n > 50 && n
+    })
+    await own.die()
+    proxy.mend()
+    await own.launch()
+    await waitFor('all of them shipped', async () =>
+      (await own.metric('basalt_audit_shipped_sequence')) > synced, 30_000)
+    const journal = events(own)
+    same(journal, (await server.sql(ROWS, [node(own)])).slice(0, journal.length))
+    await own.stop()
+    proxy.close()
+  })
+
+  test('seals everything, once', async () => {
+    await signedUp(server)
+    await waitFor('nothing left to seal', async () => (await server.sql(`
+      select count(*)::int as n from basalt.audit_event e
+      where id not in (select unnest(events) from basalt.audit_seal)`))[0].n === 0)
+    const [twice] = await server.sql(`select count(*)::int as n from (
+      select id from basalt.audit_seal, unnest(events) as id group by id having count(*) > 1) as d`)
+    assert.equal(twice.n, 0)
+  })
 })

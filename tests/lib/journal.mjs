@@ -10,6 +10,8 @@ export const folder = (server) => path.join(server.data, 'audit')
 export const files = (server) => fs.readdirSync(folder(server))
   .filter((name) => name.endsWith('.journal')).sort().map((name) => path.join(folder(server), name))
 
+export const node = (server) => fs.readFileSync(path.join(folder(server), 'node'), 'utf8')
+
 const LINE = /^([0-9a-f]{8}) ([0-9a-f]{16}) ([0-9a-f]{64}) (.*)$/
 
 // Every event in order, as its record with `sequence`. Throws where the chain breaks; a last line
