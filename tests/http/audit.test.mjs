@@ -174,7 +174,7 @@ describe('the shipper', () => {
     const from = performance.now()
     let slowest = 0
     let sent = 0
-    while (performance.now() - from < 3000) {
+    while (performance.now() - from < 3000 && sent < 2000) {
       const begun = performance.now()
       assert.equal((await own.call(`/auth/v1/user?n=${sent}`)).status, 401)
       slowest = Math.max(slowest, performance.now() - begun)
