@@ -285,6 +285,25 @@ static bool read_emergency(struct pg_now *c, struct database *db, struct err *e)
     return true;
 }
 
+bool database_roles(struct pg_now *c, struct arena *a, struct str *out, struct err *e)
+{
+    struct pg_result *rows = NULL;
+    struct buf names;
+    buf_init_arena(&names, a, SIZE_MAX);
+    if (!pg_now_query(c,
+                      "select r.rolname from pg_roles r join pg_roles a on a.rolname = 'authenticator'"
+                      " where pg_has_role(a.oid, r.oid, 'MEMBER') and r.oid <> a.oid order by 1",
+                      NULL, 0, &rows, e))
+        return false;
+    for (size_t i = 0; i < pg_row_count(rows); i++) {
+        buf_str(&names, pg_row_str(rows, i, 0));
+        buf_char(&names, '\0');
+    }
+    pg_now_free(&rows);
+    *out = buf_view(&names);
+    return true;
+}
+
 bool database_prepare(struct settings *s, const char *dir, bool apply, struct secrets *secrets,
                       struct database *db, struct err *e)
 {
@@ -296,5 +315,5 @@ bool database_prepare(struct settings *s, const char *dir, bool apply, struct se
     return pg_now_open(db->owner, CONNECT_MS, &c, e)
            && (may_write ? prepare_logins(&p, c, e) : secrets_sync(s, dir, c, secrets, e))
            && choose_logins(c, secrets, db, e) && choose_profile_table(s, c, db, e)
-           && read_emergency(c, db, e);
+           && read_emergency(c, db, e) && database_roles(c, &db->memory, &db->roles, e);
 }

@@ -21,6 +21,7 @@ struct database {
     const char *url;           /* what status shows as DB_URL */
     const char *profile_table; /* NULL: none */
     enum emergency_mode emergency; /* as declared when we started */
+    struct str roles; /* that the login authenticator is a member of (guard/access.h) */
     struct arena memory;
 };
 
@@ -37,5 +38,7 @@ MUST_CHECK bool database_prepare(struct settings *s, const char *dir, bool apply
                                  struct secrets *secrets, struct database *db, struct err *e);
 /* Stops the private cluster unless keep. */
 void database_close(struct database *db, bool keep_cluster);
+/* The roles that tokens may name: names, each with a NUL behind. Blocking. */
+MUST_CHECK bool database_roles(struct pg_now *c, struct arena *a, struct str *out, struct err *e);
 
 #endif

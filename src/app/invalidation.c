@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/invalidation.h"
 
+#include "app/rekey.h"
 #include "guard/emergency.h"
 #include "guard/epoch.h"
 #include "jobs/jobs.h"
@@ -16,6 +17,8 @@ static void on_message(void *ctx, struct str channel, struct str payload)
         epoch_bump(str_from_at(payload, 2));
     else if (str_is(payload, "e:"))
         emergency_reload();
+    else if (str_is(payload, "k:"))
+        rekey_reload();
     else
         epoch_bump_all();
 }
@@ -25,6 +28,7 @@ static void on_reconnect(void *ctx)
     (void)ctx;
     epoch_bump_all();
     emergency_reload();
+    rekey_reload();
     jobs_wake();
 }
 

@@ -256,14 +256,15 @@ static bool sync_one(struct pg_now *db, struct secrets *s, size_t row, bool *cha
 {
     struct str args[] = {str_from(rows[row].name), str_from(value(s, row))};
     struct pg_result *r = NULL;
-    if (!pg_now_query(
-            db,
-            "insert into basalt.secret (name, value) values ($1, $2) on conflict (name) do nothing",
-            args, 2, NULL, e)
+    if ((args[1].p
+         && !pg_now_query(
+             db,
+             "insert into basalt.secret (name, value) values ($1, $2) on conflict (name) do nothing",
+             args, 2, NULL, e))
         || !pg_now_query(db, "select value from basalt.secret where name = $1", args, 1, &r, e))
         return false;
     struct str theirs = pg_row_count(r) ? pg_row_str(r, 0, 0) : (struct str){0};
-    if (theirs.n && !str_is(theirs, value(s, row))) {
+    if (theirs.n && (!args[1].p || !str_eq(theirs, args[1]))) {
         *slot(s, row) = arena_cstr(&s->memory, theirs);
         *changed = true;
     }

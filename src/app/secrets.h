@@ -10,9 +10,10 @@
 #include "app/settings.h"
 #include "pg/pg_now.h"
 
-/* X(member, name in file and database, bytes of randomness; 0: derived) */
+/* X(member, name in file and database, bytes of randomness; 0: derived; jwt_keys: keyring.h, NULL until there are some) */
 #define SECRETS_LIST(X)                                  \
     X(jwt_secret, "JWT_SECRET", 32)                      \
+    X(jwt_keys, "JWT_KEYS", 0)                           \
     X(anon_key, "ANON_KEY", 0)                           \
     X(service_role_key, "SERVICE_ROLE_KEY", 0)           \
     X(publishable_key, "PUBLISHABLE_KEY", 0)             \

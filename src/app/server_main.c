@@ -11,13 +11,16 @@
 #include "app/background.h"
 #include "app/data_folder.h"
 #include "app/invalidation.h"
+#include "app/keyring.h"
 #include "app/pipeline.h"
+#include "app/rekey.h"
 #include "app/routes.h"
 #include "app/run_state.h"
 #include "auth/auth.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "guard/access.h"
 #include "guard/context.h"
 #include "guard/emergency.h"
 #include "guard/quota.h"
@@ -71,19 +74,12 @@ static bool open_guard(struct settings *s, const struct secrets *k, struct guard
                        struct err *e)
 {
     struct guard_config c = {
-        .jwt_secret = text(k->jwt_secret),
-        .jwt_keys = text(s->jwt_keys),
-        .key_id = text(s->jwt_key_id),
-        .anon_key = text(k->anon_key),
-        .service_key = text(k->service_role_key),
-        .publishable_key = text(k->publishable_key),
-        .secret_key = text(k->secret_key),
         .admin_roles = text(s->jwt_admin_roles),
         .issuer = text(s->jwt_issuer),
         .key_required = s->api_key_required,
         .cache_entries = (size_t)s->cache_entries,
     };
-    return guard_open(&c, out, e);
+    return keyring_set(s, k, &s->memory, &c.keys, e) && guard_open(&c, out, e);
 }
 
 /* The settings that each kind of mail has. */
@@ -230,6 +226,7 @@ bool server_main_services(struct settings *s, const char *api_url, const struct 
     struct services v = {0};
     client_trust(s->ca_file ? s->ca_file : "");
     emergency_set(db->emergency);
+    access_set(db->roles);
     if (open_quota(s, secrets, &v.quota, e) && open_context(s, &v.context, e)
         && open_guard(s, secrets, &v.guard, e)
         && open_auth(s, api_url, v.guard, db, &v.auth, e)) {
@@ -477,6 +474,7 @@ static void leave(struct running *r)
         cluster_unwatch(r->db.cluster);
     pg_pool_close_all(CLOSE_MS);
     invalidation_close();
+    rekey_stop();
     loop_stop_all();
 }
 
@@ -573,6 +571,7 @@ static bool launch(struct running *r, struct err *e)
     if (r->db.cluster)
         cluster_watch(r->db.cluster, on_cluster_down, on_cluster_up, r);
     invalidation_start();
+    rekey_start();
     background_start(r->settings, &r->services);
     server_start(r->api);
     if (r->admin)
@@ -586,6 +585,7 @@ static void release(struct running *r)
     server_close(r->api);
     server_close(r->admin);
     smtp_close();
+    rekey_close();
     server_main_services_close(&r->services);
     route_table_free(r->pipeline.routes);
     cors_close(r->pipeline.cors);
@@ -620,6 +620,7 @@ static bool start(struct running *r, struct err *e)
 {
     return ground(r, e) && data(r, e)
            && server_main_services(r->settings, r->api_url, &r->secrets, &r->db, &r->services, e)
+           && rekey_open(r->settings, &r->secrets, &r->db, r->services.guard, e)
            && pipeline_open(r, e) && file_pool_open(e)
            && audit_start_open(r->settings, r->dir, &r->db, e) && launch(r, e);
 }

@@ -24,9 +24,19 @@ const struct command command_list[] = {
      "  basalt migrate --database-url postgresql://user@db/app\n", "--dry-run", migrate_command},
     {"doctor", "doctor [--data DIR]", "check the set-up and say how to mend it",
      "One line a finding. Exit status 1 when something needs mending.\n\n  basalt doctor\n", NULL, doctor_command},
-    {"key", "key list | key renew", "API keys",
-     "`renew` makes new sb_publishable_ and sb_secret_ keys: restart servers to use them. The anon and\n"
-     "service keys stay, since they are signed by the JWT secret.\n\n  basalt key list\n", NULL, key_command},
+    {"key", "key list [-o json] | create ALG | rotate [ALG] | revoke KID | forget KID | renew", "keys that sign tokens, and API keys",
+     "Tokens are signed by the JWT secret (HS256) until a key of their own is rotated to: ES256, RS256,\n"
+     "EdDSA, HS256, RS512 or ES512. Every node has a change at once, without a restart, and nobody is\n"
+     "logged out: a key used before goes on verifying, the anon and service_role keys go on working.\n\n"
+     "  basalt key list                API keys, and the signing keys with their states\n"
+     "  basalt key create ES256        a standby key: published, does not sign yet\n"
+     "  basalt key rotate              the standby key (without one: a new ES256 key) signs from now on\n"
+     "  basalt key revoke KID          its tokens end now; refreshing gives their users new ones\n"
+     "  basalt key forget KID          drops a standby or revoked key\n"
+     "  basalt key renew               new sb_publishable_ and sb_secret_ keys; the former stop working\n\n"
+     "Verifiers may keep the published keys for 10 minutes: leave that between create and rotate, and\n"
+     "the life of a token (jwt_exp) between rotate and revoke. Where the setting jwt_keys is given, it is\n"
+     "used and none of these.\n", NULL, key_command},
     {"emergency", "emergency [off | read-only | locked]", "refuse writes, or everybody, on every node",
      "read-only: nothing is written but the end of sessions. locked: only requests with a secret API\n"
      "key are answered. Refusals are 503; every node hears of it at once and keeps it over restarts.\n\n"

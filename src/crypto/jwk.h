@@ -27,6 +27,7 @@ struct jwk {
     const struct jwk_alg *alg;
     struct str kid; /* owned; absent when it has none */
     bool signs;
+    bool refused; /* its algorithm is not among those that tokens may have */
     struct hmac_key *mac; /* JWK_OCT */
     EVP_PKEY *pkey;       /* the others */
     struct buf published; /* the public JWK's text; empty for JWK_OCT */

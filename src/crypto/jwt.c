@@ -140,22 +140,31 @@ static bool keys_add_all(struct jwt_keys *k, struct str json, struct err *e)
         if (!keys_add(k, element, e))
             return false;
     }
-    if (!k->signer)
-        return err_set(e, 500, "jwt_key_invalid", "one key must have key_ops with sign");
     return true;
 }
 
-static bool keys_add_fallback(struct jwt_keys *k, struct str secret, struct err *e)
+/* Signs too where nothing else does. */
+static bool keys_add_secret(struct jwt_keys *k, struct str secret, struct str kid, struct err *e)
 {
-    struct str none = {0};
-    if (!secret.n)
-        return true;
     struct jwk *key = &k->keys[k->count];
-    if (!jwk_from_secret(secret, none, key, e))
+    if (!jwk_from_secret(secret, kid, key, e))
         return false;
-    key->signs = false;
     k->count++;
     k->fallback = key;
+    key->signs = !k->signer;
+    if (!k->signer)
+        k->signer = key;
+    return true;
+}
+
+static bool keys_settle(struct jwt_keys *k, bool ok, struct jwt_keys **out)
+{
+    if (!ok) {
+        jwt_keys_free(k);
+        return false;
+    }
+    keys_finish(k);
+    *out = k;
     return true;
 }
 
@@ -163,13 +172,29 @@ bool jwt_keys_from_jwks(struct str json, struct str fallback_secret, struct jwt_
                         struct err *e)
 {
     struct jwt_keys *k = keys_new();
-    if (!keys_add_all(k, json, e) || !keys_add_fallback(k, fallback_secret, e)) {
-        jwt_keys_free(k);
-        return false;
-    }
-    keys_finish(k);
-    *out = k;
-    return true;
+    bool ok = keys_add_all(k, json, e)
+              && (k->signer
+                  || err_set(e, 500, "jwt_key_invalid", "one key must have key_ops with sign"))
+              && (!fallback_secret.n || keys_add_secret(k, fallback_secret, (struct str){0}, e));
+    return keys_settle(k, ok, out);
+}
+
+bool jwt_keys_from_ring(struct str json, struct str secret, struct str kid, struct jwt_keys **out,
+                        struct err *e)
+{
+    struct jwt_keys *k = keys_new();
+    return keys_settle(k, keys_add_all(k, json, e) && keys_add_secret(k, secret, kid, e), out);
+}
+
+bool jwt_keys_allow(struct jwt_keys *k, struct str algorithms, struct err *e)
+{
+    if (!algorithms.n)
+        return true;
+    for (size_t i = 0; i < k->count; i++)
+        k->keys[i].refused = !str_list_has(algorithms, str_from(k->keys[i].alg->name));
+    return !k->signer->refused
+           || err_set(e, 500, "jwt_key_invalid", "the signing key's algorithm %s is not accepted",
+                      k->signer->alg->name);
 }
 
 struct foreign_key {
@@ -363,7 +388,7 @@ static bool choose_key(const struct jwt_keys *k, struct str header_text, struct 
         key = k->fallback;
     if (!key)
         return err_set(e, 401, "jwt_signature", "token is unverifiable: unknown key");
-    if (!str_is(h.alg, key->alg->name))
+    if (key->refused || !str_is(h.alg, key->alg->name))
         return err_set(e, 401, "jwt_alg", "signing method is invalid");
     *out = key;
     return true;

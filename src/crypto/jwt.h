@@ -20,12 +20,20 @@ MUST_CHECK bool jwt_keys_from_secret(struct str secret, struct str kid, struct j
  * has key_ops with "sign"; fallback_secret (may be absent) verifies HS256 tokens without a known kid.
  */
 MUST_CHECK bool jwt_keys_from_jwks(struct str json, struct str fallback_secret, struct jwt_keys **out, struct err *e);
+/* Likewise, but where no key of the JSON signs the secret does, under its kid (absent: none). */
+MUST_CHECK bool jwt_keys_from_ring(struct str json, struct str secret, struct str kid, struct jwt_keys **out,
+                                   struct err *e);
 /*
  * Another issuer's published set ({"keys":[…]}, RFC 7517 §5), to verify with and never to sign. Only
  * asymmetric keys that may sign count: a secret in a public document would let everybody sign. Keys
  * of kinds that are not known here are passed over. 502 "jwt_keys_foreign" when none is left.
  */
 MUST_CHECK bool jwt_keys_from_foreign(struct str json, struct jwt_keys **out, struct err *e);
+/*
+ * Before the set is shared: only tokens of these algorithms ("ES256,RS256"; absent: all) verify from
+ * now on. 500 "jwt_key_invalid" when the signing key's is not among them.
+ */
+MUST_CHECK bool jwt_keys_allow(struct jwt_keys *k, struct str algorithms, struct err *e);
 void jwt_keys_free(struct jwt_keys *k);
 /* Whether the set has the key that the token's header names. */
 bool jwt_keys_know(const struct jwt_keys *k, struct str token, struct arena *a);

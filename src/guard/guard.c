@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guard/guard.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/secret.h"
 #include "crypto/hash.h"
+#include "guard/epoch.h"
 #include "guard/token_cache.h"
 #include "runtime/loop.h"
 
@@ -17,9 +19,16 @@ struct api_key {
 
 enum { API_KEYS = 4 };
 
-struct guard {
-    struct jwt_keys *keys;
+/* Never changed once it is in force. */
+struct snapshot {
+    struct jwt_keys *jwt;
     struct api_key api_keys[API_KEYS];
+    unsigned char digest[32]; /* of what it was made from */
+    struct snapshot *former;  /* somebody may still be looking at it; there are few */
+};
+
+struct guard {
+    _Atomic(struct snapshot *) now;
     struct arena memory;
     struct str admin_roles, issuer;
     bool key_required;
@@ -32,26 +41,93 @@ static struct api_key api_key(enum principal_key kind, struct str text)
     return (struct api_key){.kind = kind, .text = text.n ? secret_copy(text) : (struct secret){0}};
 }
 
-bool guard_open(const struct guard_config *c, struct guard **out, struct err *e)
+static void snapshot_free(struct snapshot *s)
+{
+    for (size_t i = 0; i < API_KEYS; i++)
+        secret_wipe(&s->api_keys[i].text);
+    jwt_keys_free(s->jwt);
+    free(s);
+}
+
+/* Of the members' digests, so that no text can move from one to its neighbour. */
+static void keyset_digest(const struct guard_keyset *k, unsigned char out[32])
+{
+    const struct str members[] = {k->jwt_secret, k->jwt_keys,    k->key_id,          k->algorithms,
+                                  k->anon_key,   k->service_key, k->publishable_key, k->secret_key};
+    struct buf b;
+    buf_init(&b, SIZE_MAX);
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        unsigned char one[32];
+        hash_sha256(members[i], one);
+        buf_add(&b, one, sizeof(one));
+    }
+    hash_sha256(buf_view(&b), out);
+    buf_free(&b);
+}
+
+static bool keys_of(const struct guard_keyset *k, struct jwt_keys **out, struct err *e)
+{
+    if (!k->jwt_keys.n)
+        return jwt_keys_from_secret(k->jwt_secret, k->key_id, out, e);
+    return k->secret_may_sign
+               ? jwt_keys_from_ring(k->jwt_keys, k->jwt_secret, k->key_id, out, e)
+               : jwt_keys_from_jwks(k->jwt_keys, k->jwt_secret, out, e);
+}
+
+static bool snapshot_make(const struct guard_keyset *k, struct snapshot **out, struct err *e)
 {
     struct jwt_keys *keys = NULL;
-    bool ok = c->jwt_keys.n ? jwt_keys_from_jwks(c->jwt_keys, c->jwt_secret, &keys, e)
-                            : jwt_keys_from_secret(c->jwt_secret, c->key_id, &keys, e);
-    if (!ok)
+    if (!keys_of(k, &keys, e) || !jwt_keys_allow(keys, k->algorithms, e)) {
+        jwt_keys_free(keys);
+        return false;
+    }
+    struct snapshot *s = calloc(1, sizeof(*s));
+    BUG(!s);
+    s->jwt = keys;
+    s->api_keys[0] = api_key(PRINCIPAL_KEY_ANON, k->anon_key);
+    s->api_keys[1] = api_key(PRINCIPAL_KEY_SERVICE, k->service_key);
+    s->api_keys[2] = api_key(PRINCIPAL_KEY_ANON, k->publishable_key);
+    s->api_keys[3] = api_key(PRINCIPAL_KEY_SERVICE, k->secret_key);
+    keyset_digest(k, s->digest);
+    *out = s;
+    return true;
+}
+
+static const struct snapshot *snapshot_now(const struct guard *g)
+{
+    return atomic_load_explicit(&g->now, memory_order_acquire);
+}
+
+bool guard_open(const struct guard_config *c, struct guard **out, struct err *e)
+{
+    struct snapshot *first = NULL;
+    if (!snapshot_make(&c->keys, &first, e))
         return false;
     struct guard *g = calloc(1, sizeof(*g));
     BUG(!g);
     arena_init(&g->memory, SIZE_MAX);
-    g->keys = keys;
-    g->api_keys[0] = api_key(PRINCIPAL_KEY_ANON, c->anon_key);
-    g->api_keys[1] = api_key(PRINCIPAL_KEY_SERVICE, c->service_key);
-    g->api_keys[2] = api_key(PRINCIPAL_KEY_ANON, c->publishable_key);
-    g->api_keys[3] = api_key(PRINCIPAL_KEY_SERVICE, c->secret_key);
+    atomic_init(&g->now, first);
     g->admin_roles = arena_str(&g->memory, c->admin_roles);
     g->issuer = arena_str(&g->memory, c->issuer);
     g->key_required = c->key_required;
     g->cache_entries = c->cache_entries;
     *out = g;
+    return true;
+}
+
+/* The keys first, then the epoch: who reads the new epoch sees the new keys. */
+bool guard_rekey(struct guard *g, const struct guard_keyset *keys, struct err *e)
+{
+    struct snapshot *next = NULL, *now = atomic_load(&g->now);
+    unsigned char digest[32];
+    keyset_digest(keys, digest);
+    if (memcmp(digest, now->digest, sizeof(digest)) == 0)
+        return true;
+    if (!snapshot_make(keys, &next, e))
+        return false;
+    next->former = now;
+    atomic_store_explicit(&g->now, next, memory_order_release);
+    epoch_bump_all();
     return true;
 }
 
@@ -61,16 +137,17 @@ void guard_close(struct guard *g)
         return;
     for (size_t i = 0; i < LOOP_MAX; i++)
         token_cache_free(g->caches[i]);
-    for (size_t i = 0; i < API_KEYS; i++)
-        secret_wipe(&g->api_keys[i].text);
-    jwt_keys_free(g->keys);
+    for (struct snapshot *s = atomic_load(&g->now), *former; s; s = former) {
+        former = s->former;
+        snapshot_free(s);
+    }
     arena_close(&g->memory);
     free(g);
 }
 
 const struct jwt_keys *guard_keys(const struct guard *g)
 {
-    return g->keys;
+    return snapshot_now(g)->jwt;
 }
 
 static struct token_cache *cache_here(struct guard *g)
@@ -182,9 +259,10 @@ static bool token_verify(struct guard *g, struct str token, const struct req *re
     } else {
         struct jwt_check check = {.now_us = req->now_us, .allow_no_exp = allow_no_exp};
         struct str claims;
-        if (!jwt_verify(g->keys, token, &check, req->arena, &claims, e) || !claims_read(g, claims, req->arena, p, e))
+        uint32_t generation = epoch_generation(); /* before the keys are looked at */
+        if (!jwt_verify(guard_keys(g), token, &check, req->arena, &claims, e) || !claims_read(g, claims, req->arena, p, e))
             return false;
-        token_cache_put(cache_here(g), &digest, p, req->now_us);
+        token_cache_put(cache_here(g), &digest, p, req->now_us, generation);
     }
     p->key = key;
     return true;
@@ -193,10 +271,11 @@ static bool token_verify(struct guard *g, struct str token, const struct req *re
 /* Every key is compared, so that time says nothing about which one was nearly right. */
 static enum principal_key key_known(const struct guard *g, struct str text)
 {
+    const struct api_key *keys = snapshot_now(g)->api_keys;
     enum principal_key kind = PRINCIPAL_KEY_NONE;
     for (size_t i = 0; i < API_KEYS; i++)
-        if (g->api_keys[i].text.n && secret_eq(text, secret_reveal(&g->api_keys[i].text)))
-            kind = g->api_keys[i].kind;
+        if (keys[i].text.n && secret_eq(text, secret_reveal(&keys[i].text)))
+            kind = keys[i].kind;
     return kind;
 }
 

@@ -13,12 +13,19 @@
 
 struct guard;
 
-struct guard_config {
+/* What signs, what verifies, and the API keys: all that may change while the server runs. */
+struct guard_keyset {
     struct str jwt_secret;       /* HS256, at least 32 bytes */
-    struct str jwt_keys;         /* JWKs with one that signs; absent: the secret signs */
+    struct str jwt_keys;         /* JWKs; absent: the secret signs */
+    bool secret_may_sign;        /* also beside JWKs none of which signs; else that is an error */
     struct str key_id;           /* kid of the secret; absent: none */
+    struct str algorithms;       /* that tokens may have, "ES256,HS256"; absent: those of the keys */
     struct str anon_key, service_key;       /* legacy JWT keys */
     struct str publishable_key, secret_key; /* sb_publishable_…, sb_secret_… */
+};
+
+struct guard_config {
+    struct guard_keyset keys;
     struct str admin_roles;      /* "service_role,supabase_admin" */
     struct str issuer;           /* when set, tokens of users must carry it */
     bool key_required;           /* false: /auth/v1, /rest/v1 … work without an API key */
@@ -27,6 +34,12 @@ struct guard_config {
 
 MUST_CHECK bool guard_open(const struct guard_config *c, struct guard **out, struct err *e);
 void guard_close(struct guard *g);
+/*
+ * New keys, in force on every loop when it returns; what was verified by the former ones is verified
+ * anew. Nothing happens when they are the same. 500 "jwt_key_invalid": the former ones stay. One
+ * thread at a time.
+ */
+MUST_CHECK bool guard_rekey(struct guard *g, const struct guard_keyset *keys, struct err *e);
 
 /* The keys in force; valid until the end of the program (old snapshots are kept: there are few). */
 const struct jwt_keys *guard_keys(const struct guard *g);

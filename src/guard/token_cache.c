@@ -124,7 +124,8 @@ static void make_room(struct token_cache *c, size_t bytes)
     }
 }
 
-void token_cache_put(struct token_cache *c, const struct token_digest *d, const struct principal *p, int64_t now_us)
+void token_cache_put(struct token_cache *c, const struct token_digest *d, const struct principal *p, int64_t now_us,
+                     uint32_t generation)
 {
     if (c->max == 0 || p->expires_us < now_us + CLOCK_S || map_get(&c->by_digest, key_of(d)))
         return;
@@ -135,7 +136,7 @@ void token_cache_put(struct token_cache *c, const struct token_digest *d, const 
         return; /* a cache may stay empty */
     t->bytes = sizeof(*t) + text;
     t->digest = *d;
-    t->generation = epoch_generation();
+    t->generation = generation;
     t->principal = *p;
     char *at = t->text;
     t->principal.claims = keep(&at, p->claims);
