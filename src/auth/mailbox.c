@@ -3,7 +3,6 @@
 #include "auth/auth_private.h"
 #include "auth/letter.h"
 #include "base/json.h"
-#include "jobs/jobs.h"
 
 enum { DATA_MAX = 64 * 1024 };
 
@@ -96,7 +95,6 @@ bool mailbox_retry(struct req *req, struct str id, struct err *e)
     if (pg_row_count(pg_tx_result(&tx, 1)) == 0)
         return err_set(e, 409, "mail_over", "that mail was sent, or what it said is forgotten");
     pg_tx_add(&tx, &mail_requeue_sql, PG_ARGS(id));
-    jobs_add(&tx, "mail", arena_printf(req->arena, "{\"id\":\"%.*s\"}", STR_ARG(id)), 0);
     return pg_tx_commit(&tx, e);
 }
 

@@ -14,6 +14,7 @@
 #include "jobs/jobs.h"
 #include "ops/breaker.h"
 #include "ops/metrics.h"
+#include "runtime/fiber.h"
 
 enum { HEADERS_MAX = 8 * 1024 };
 static const int64_t rest_us = 5 * CLOCK_S; /* and up to twice that, while its breaker is open */
@@ -134,7 +135,7 @@ static bool failed(struct job *j, const struct posted *p, const struct err *why,
 {
     bool for_now = why->status >= 499 && strcmp(why->code, "smtp_rejected") != 0;
     struct err late;
-    if (for_now && !j->last) {
+    if (why->status == 499 || (for_now && !j->last)) { /* 499: we stop */
         count("deferred");
         (void)!settle(j, p, "waiting", reason(why), &late);
         *e = *why;
@@ -143,6 +144,16 @@ static bool failed(struct job *j, const struct posted *p, const struct err *why,
     count("failed");
     log_failed(p, why);
     return settle(j, p, "failed", reason(why), e);
+}
+
+/* What was sent is not sent again for want of a row: while PostgreSQL restarts, this waits for it. */
+static bool sent(struct job *j, const struct posted *p, struct err *e)
+{
+    count("sent");
+    while (!settle(j, p, "sent", (struct str){0}, e))
+        if (fiber_sleep(CLOCK_S) != FIBER_LATE || fiber_time_left_us() == 0)
+            return false;
+    return true;
 }
 
 /* Nobody answers there: no attempt is spent on it. */
@@ -167,6 +178,5 @@ bool postman_deliver(struct job *j, struct err *e)
         return true;
     if (!send(auth, j, &p, &why))
         return failed(j, &p, &why, e);
-    count("sent");
-    return settle(j, &p, "sent", (struct str){0}, e);
+    return sent(j, &p, e);
 }

@@ -57,7 +57,7 @@ static bool retry(struct errand *j)
     if (!mailbox_retry(j->req, str_from(j->args[1]), &j->e))
         return false;
     printf("%s is sent anew%s\n", j->args[1],
-           j->settings->smtp_url || j->settings->smtp_host ? "" : " by a server with smtp_url");
+           settings_mails(j->settings) ? "" : ", by a server that can send mail");
     return true;
 }
 
