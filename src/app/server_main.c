@@ -135,6 +135,7 @@ static bool open_auth(struct settings *s, const char *api_url, struct guard *gua
         .uri_allow_list = text(s->uri_allow_list),
         .magic_link_enabled = s->magic_link_enabled,
         .secure_email_change = s->secure_email_change,
+        .enumeration_strict = strcmp(s->enumeration_protection, "strict") == 0,
         .link_page = strcmp(s->mail_link_confirm, "page") == 0,
         .otp_life_us = s->otp_exp * CLOCK_S,
         .otp_length = s->otp_length >= 6 && s->otp_length <= 10 ? s->otp_length : 6,

@@ -70,6 +70,7 @@ struct auth_config {
     int64_t password_min;         /* bytes */
     struct str uri_allow_list;      /* patterns of redirect targets beside the site (auth/redirect.h) */
     bool magic_link_enabled, secure_email_change;
+    bool enumeration_strict;        /* refusals that tell who has an account are not made */
     bool link_page;                 /* a link of a mail shows a page; its button spends the token */
     int64_t otp_life_us, mail_frequency_us; /* of one-time tokens; least time between two mails of a purpose */
     int64_t otp_length;             /* digits, 6 to 10 */
@@ -199,6 +200,8 @@ struct token_pair {
     struct str claims; /* of a token that a hook has yet to see (session_issue); else absent */
 };
 
+struct token_mail;
+
 struct signup {
     struct uuid id;           /* "" : made here */
     struct str email, phone;  /* normalised; one of them at least, unless anonymous */
@@ -211,6 +214,7 @@ struct signup {
     struct str profile;       /* JSON object of checked fields; absent: taken from user_metadata */
     bool email_confirmed, phone_confirmed;
     bool metadata_is_identity; /* user_metadata gets sub, email, … (public signup, not admin create) */
+    const struct token_mail *mail; /* auth/token_mail.h; sent with the rows; NULL: none */
     bool open_session;         /* also log in, where the rows as written allow it (else no token in the pair) */
     bool want_profile;         /* give the written profile back */
     bool quiet;                /* no hook is asked or told (POST /admin/users, the command line) */

@@ -23,6 +23,7 @@ MUST_CHECK bool admin_api_page(struct req *req, struct admin_page *out, struct e
 void admin_api_page_headers(const struct req *req, struct resp *resp, const char *path,
                             const struct admin_page *page, int64_t total);
 
+route_handler mail_api_otp, mail_api_magiclink, mail_api_recover, mail_api_resend, verify_api_get, verify_api_post;
 route_handler signup_api_post, token_api_post, user_api_get, logout_api_post, meta_api_health, meta_api_settings,
     meta_api_jwks, admin_api_create, admin_api_list, admin_api_get, admin_api_update, admin_api_delete;
 route_handler id_token_api_grant;

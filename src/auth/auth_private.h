@@ -55,6 +55,9 @@ MUST_CHECK bool hasher_check(struct req *req, struct offload_place *place, struc
 
 /* user.c */
 enum { USER_COLUMNS = 27 };
+/* 0 for null alone. SQL may say 'infinity', or a year that our clock does not know: for ever, except
+ * for what begins with a minus or ends in BC. */
+int64_t user_time(const struct pg_result *r, size_t row, unsigned column);
 /* A row of basalt.user_row, copied into the arena; every user_* statement returns its columns in one order. */
 MUST_CHECK bool user_from_row(const struct pg_result *r, size_t row, struct arena *a, struct user *out, struct err *e);
 
@@ -81,9 +84,12 @@ void session_queue_open(struct pg_tx *tx, struct req *req, const struct user *u,
                         const char *method, struct str new_hash);
 
 /* signup.c */
-/* Who has the address that was signed up again (*found: in this audience), and an audit row if confirmed. */
-MUST_CHECK bool signup_note_repeated(struct req *req, struct str email, struct user *out, bool *found,
-                                     struct err *e);
+/*
+ * The address was signed up before (*found: in this audience): an unconfirmed user gets the mail once
+ * more, of a confirmed one there is an audit row alone. 429 as one_time_frequency.
+ */
+MUST_CHECK bool signup_repeat(struct req *req, struct str email, const struct token_mail *mail,
+                              struct user *out, bool *found, struct err *e);
 
 /* caller.c */
 void caller_cache_close(struct auth *a);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/hook.h"
+#include "auth/token_mail.h"
 
 #include "base/json.h"
 #include "base/url.h"
@@ -275,7 +276,9 @@ static void rows_queue(struct pg_tx *tx, struct req *req, const struct signup *i
     if (r->identity_phone.p)
         pg_tx_add(tx, &identity_insert_sql, PG_ARGS(r->id, r->id, S("phone"), r->identity_phone));
     audit_add(tx, req,
-              &(struct audit_note){.event = AUDIT_USER_SIGNED_UP,
+              &(struct audit_note){.event = in->mail && !in->email_confirmed
+                                                ? AUDIT_USER_CONFIRMATION_REQUESTED
+                                                : AUDIT_USER_SIGNED_UP,
                                    .actor_id = r->id,
                                    .actor_kind = str_from(in->actor_kind),
                                    .actor_email = in->email,
@@ -285,6 +288,14 @@ static void rows_queue(struct pg_tx *tx, struct req *req, const struct signup *i
         plan->profile = (int)tx->count;
         pg_tx_add(tx, &profile_write_sql, PG_ARGS(str_from(table), r->id, r->profile));
     }
+}
+
+static bool mail_queue(struct pg_tx *tx, struct req *req, const struct signup *in, const struct rows *r,
+                       struct err *e)
+{
+    struct user planned = {.email = in->email, .user_metadata = r->user_metadata};
+    uuid_parse(r->id, &planned.id);
+    return token_mail_queue(tx, req, in->mail, &planned, e);
 }
 
 static void login_queue(struct pg_tx *tx, struct req *req, const struct signup *in,
@@ -311,6 +322,8 @@ static bool rows_write(struct req *req, const struct signup *in, struct rows *r,
     if (!pg_tx_single(&tx, req->pg, PG_LOGIN_AUTH, e))
         return false;
     rows_queue(&tx, req, in, r, &plan);
+    if (in->mail && !mail_queue(&tx, req, in, r, e))
+        return false;
     if (in->open_session)
         login_queue(&tx, req, in, u, &out->pair, &plan);
     plan.user = (int)tx.count;
@@ -437,28 +450,36 @@ bool signup_run(struct req *req, const struct signup *in, struct login *out, str
     return true;
 }
 
-bool signup_note_repeated(struct req *req, struct str email, struct user *out, bool *found,
-                          struct err *e)
+bool signup_repeat(struct req *req, struct str email, const struct token_mail *mail, struct user *out,
+                   bool *found, struct err *e)
 {
+    struct str aud = auth_audience(req);
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
     *found = false;
     audit_forget(req); /* of the signup that was refused */
     if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e))
         return false;
-    pg_tx_add(&tx, &user_by_email_sql, PG_ARGS(email, auth_audience(req)));
+    pg_tx_add(&tx, &user_lock_by_email_sql, PG_ARGS(email, aud));
+    pg_tx_add(&tx, &user_by_email_sql, PG_ARGS(email, aud));
     if (!pg_tx_flush(&tx, e))
         return false;
-    if (pg_row_count(pg_tx_result(&tx, 0)) == 0)
+    if (pg_row_count(pg_tx_result(&tx, 1)) == 0)
         return true;
     *found = true;
-    if (!user_from_row(pg_tx_result(&tx, 0), 0, req->arena, out, e))
+    if (!user_from_row(pg_tx_result(&tx, 1), 0, req->arena, out, e))
         return false;
-    if (user_confirmed(out))
-        audit_add(&tx, req,
-                  &(struct audit_note){.event = AUDIT_USER_REPEATED_SIGNUP,
-                                       .actor_id = uuid_str(&out->id),
-                                       .actor_kind = S("user"),
-                                       .actor_email = out->email,
-                                       .detail = S("{\"provider\":\"email\"}")});
+    bool again = !user_confirmed(out);
+    if (again && (!one_time_frequency(req, out->confirmation_sent_us, e)
+                  || !token_mail_queue(&tx, req, mail, out, e)))
+        return false;
+    audit_add(&tx, req,
+              &(struct audit_note){.event = again ? AUDIT_USER_CONFIRMATION_REQUESTED
+                                                  : AUDIT_USER_REPEATED_SIGNUP,
+                                   .actor_id = uuid_str(&out->id),
+                                   .actor_kind = S("user"),
+                                   .actor_email = out->email,
+                                   .detail = S("{\"provider\":\"email\"}")});
+    if (again)
+        out->confirmation_sent_us = req->now_us;
     return audit_commit(&tx, req, e);
 }

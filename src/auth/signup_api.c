@@ -2,6 +2,8 @@
 #include "auth/auth_api.h"
 
 #include "auth/password_rules.h"
+#include "auth/redirect.h"
+#include "auth/token_mail.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "guard/quota.h"
@@ -75,20 +77,20 @@ static void put_unconfirmed(struct buf *b, struct user *known)
     user_put_json(b, known);
 }
 
-static bool repeated(struct req *req, struct resp *resp, struct str email, struct str data, struct err *e)
+static bool repeated(struct req *req, struct resp *resp, const struct signup *s, struct err *e)
 {
     if (auth_config_of(req)->autoconfirm)
         return err_set(e, 422, "user_already_exists", "User already registered");
     err_clear(e);
     struct user known;
     bool found;
-    if (!signup_note_repeated(req, email, &known, &found, e))
+    if (!signup_repeat(req, s->email, s->mail, &known, &found, e))
         return false;
     struct buf *b = resp_json(resp, 200);
     if (found && !user_confirmed(&known))
         put_unconfirmed(b, &known);
     else
-        put_lookalike(b, req, email, data);
+        put_lookalike(b, req, s->email, s->user_metadata);
     return resp_done(resp, e);
 }
 
@@ -133,9 +135,19 @@ bool signup_api_post(struct req *req, struct resp *resp, struct err *e)
         return false;
 
     bool confirmed = auth_config_of(req)->autoconfirm;
+    struct token_mail mail = {
+        .token = ONE_TIME_CONFIRMATION,
+        .kind = MAIL_CONFIRMATION,
+        .verify_type = "signup",
+        .authentication = "email/signup",
+        .redirect_to = redirect_target(req, (struct str){0}),
+    };
+    if (!flow_pkce_read(in.code_challenge, in.code_challenge_method, &mail.pkce, e))
+        return false;
     struct signup s = {
         .email = email,
         .password = in.password,
+        .mail = confirmed ? NULL : &mail,
         .user_metadata = in.data,
         .email_confirmed = confirmed,
         .metadata_is_identity = true,
@@ -144,7 +156,7 @@ bool signup_api_post(struct req *req, struct resp *resp, struct err *e)
     };
     struct login l;
     if (!signup_run(req, &s, &l, e))
-        return e->code && strcmp(e->code, "email_exists") == 0 ? repeated(req, resp, email, in.data, e) : false;
+        return e->code && strcmp(e->code, "email_exists") == 0 ? repeated(req, resp, &s, e) : false;
 
     struct buf *b = resp_json(resp, 200);
     if (l.pair.access_token.p) {

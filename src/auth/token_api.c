@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/auth_api.h"
 
+#include "auth/exchange.h"
 #include "auth/password_rules.h"
 #include "base/json.h"
 
 struct token_in {
-    struct str email, phone, password, refresh_token;
+    struct str email, phone, password, refresh_token, auth_code, code_verifier;
 };
 
 static const struct json_field token_fields[] = {
@@ -13,6 +14,8 @@ static const struct json_field token_fields[] = {
     JSON_FIELD(struct token_in, phone, JSON_STR, 64, 0),
     JSON_FIELD(struct token_in, password, JSON_SECRET, 4096, 0),
     JSON_FIELD(struct token_in, refresh_token, JSON_SECRET, 4096, 0),
+    JSON_FIELD(struct token_in, auth_code, JSON_SECRET, 256, 0),
+    JSON_FIELD(struct token_in, code_verifier, JSON_SECRET, 256, 0),
 };
 
 static const struct json_shape token_shape = {token_fields, sizeof(token_fields) / sizeof(token_fields[0]), false};
@@ -53,6 +56,18 @@ static bool grant_refresh(struct req *req, const struct token_in *in, struct res
     return resp_done(resp, e);
 }
 
+static bool grant_pkce(struct req *req, const struct token_in *in, struct resp *resp, struct err *e)
+{
+    struct login l;
+    if (!in->auth_code.n || !in->code_verifier.n)
+        return err_set(e, 400, "validation_failed",
+                       "invalid request: both auth code and code verifier should be non-empty");
+    if (!exchange_run(req, in->auth_code, in->code_verifier, &l, e))
+        return false;
+    auth_api_put_session(resp, resp_json(resp, 200), &l.pair, &l.user);
+    return resp_done(resp, e);
+}
+
 struct grant {
     const char *name;
     bool (*run)(struct req *, const struct token_in *, struct resp *, struct err *);
@@ -61,6 +76,7 @@ struct grant {
 static const struct grant grants[] = {
     {"password", grant_password},
     {"refresh_token", grant_refresh},
+    {"pkce", grant_pkce},
 };
 
 /* POST /auth/v1/token?grant_type=… Source: GoTrue token.go; auth.md §1.3, §2.3. */

@@ -8,9 +8,7 @@ _Static_assert((int)USER_BY_ID_IDENTITIES == USER_COLUMNS - 1 && (int)USER_BY_EM
                    && (int)USER_LIST_IDENTITIES == USER_COLUMNS - 1 && (int)USER_BY_REFRESH_TOKEN_IDENTITIES == USER_COLUMNS - 1,
                "columns of basalt.user_row");
 
-/* 0 for null alone. SQL may say 'infinity', or a year that our clock does not know: for ever, except
- * for what begins with a minus or ends in BC. */
-static int64_t time_set(const struct pg_result *r, size_t row, unsigned column)
+int64_t user_time(const struct pg_result *r, size_t row, unsigned column)
 {
     struct str text = pg_row_str(r, row, column);
     int64_t us = pg_row_time(r, row, column);
@@ -40,7 +38,7 @@ static void times_from_row(const struct pg_result *r, size_t row, struct user *u
         {&u->last_sign_in_us, USER_BY_ID_LAST_SIGN_IN_AT},
     };
     for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
-        *times[i].to = time_set(r, row, times[i].column);
+        *times[i].to = user_time(r, row, times[i].column);
 }
 
 bool user_from_row(const struct pg_result *r, size_t row, struct arena *a, struct user *out, struct err *e)
