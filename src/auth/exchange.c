@@ -10,10 +10,11 @@ bool exchange_run(struct req *req, struct str code, struct str verifier, struct 
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
     if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !flow_take(&tx, req, code, verifier, &f, e))
         return false;
+    unsigned at = tx.count;
     pg_tx_add(&tx, &user_by_id_sql, PG_ARGS(f.user_id));
     if (!pg_tx_flush(&tx, e))
         return false;
-    const struct pg_result *r = pg_tx_result(&tx, tx.count - 1);
+    const struct pg_result *r = pg_tx_result(&tx, at);
     if (pg_row_count(r) == 0 || !user_from_row(r, 0, req->arena, &l.user, e))
         return e->status ? false : err_set(e, 404, "flow_state_not_found", "invalid flow state, no valid flow state found");
     session_prepare(req, &l.pair);
@@ -24,8 +25,8 @@ bool exchange_run(struct req *req, struct str code, struct str verifier, struct 
                                    .actor_kind = S("user"),
                                    .actor_email = l.user.email,
                                    .detail = S("{\"provider\":\"email\"}")});
+    unsigned user = tx.count;
     pg_tx_add(&tx, &user_by_id_sql, PG_ARGS(f.user_id));
-    unsigned user = tx.count - 1;
     if (!pg_tx_flush(&tx, e))
         return false;
     if (pg_row_count(pg_tx_result(&tx, 0)) == 0)

@@ -53,11 +53,11 @@ void flow_issue(struct pg_tx *tx, struct str user_id, const char *authentication
     pg_tx_add(tx, &flow_issue_sql, PG_ARGS(user_id, str_from(authentication)));
 }
 
-static bool verified(struct str challenge, struct str method, struct str verifier)
+static bool verified(struct arena *a, struct str challenge, struct str method, struct str verifier)
 {
     unsigned char digest[32];
-    char text[64];
-    struct buf b = {.p = text, .cap = sizeof(text), .max_bytes = sizeof(text)};
+    struct buf b;
+    buf_init_arena(&b, a, CHALLENGE_MAX);
     if (str_is(method, "plain"))
         return secret_eq(challenge, verifier);
     hash_sha256(verifier, digest);
@@ -89,7 +89,7 @@ bool flow_take(struct pg_tx *tx, struct req *req, struct str code, struct str ve
                        "invalid flow state, flow state has already been used");
     if (expired(req, r))
         return err_set(e, 422, "flow_state_expired", "invalid flow state, flow state has expired");
-    if (!verified(challenge, pg_row_str(r, 0, FLOW_LOCK_CODE_CHALLENGE_METHOD), verifier))
+    if (!verified(req->arena, challenge, pg_row_str(r, 0, FLOW_LOCK_CODE_CHALLENGE_METHOD), verifier))
         return err_set(e, 400, "bad_code_verifier",
                        "code challenge does not match previously saved code verifier");
     *out = (struct flow_taken){

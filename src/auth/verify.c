@@ -35,12 +35,12 @@ bool verify_type_known(struct str type, struct err *e)
            || err_set(e, 400, "validation_failed", "Unsupported verification type");
 }
 
-_Static_assert((int)VERIFY_BY_HASH_BANNED_UNTIL == (int)VERIFY_BY_CODE_BANNED_UNTIL, "one order of columns");
+_Static_assert((int)VERIFY_BY_HASH_TOKEN_HASH == (int)VERIFY_BY_CODE_TOKEN_HASH, "one order of columns");
 
 /* ---- the token ------------------------------------------------------------------------------ */
 
 struct found {
-    struct str kind, email, new_email;
+    struct str kind, hash, email, new_email;
     int64_t sent_us, banned_until_us;
     bool half_done, invited;
     struct user user; /* id and password: what the session's write asks for again */
@@ -64,7 +64,7 @@ static void queue_find(struct pg_tx *tx, struct req *req, const struct verify_in
                           str_from(type->kinds)));
 }
 
-/* Locks the user, so that a token is spent once. */
+/* Locks the user. Whether the token still is there once the lock was had, spent() says. */
 static bool find(struct pg_tx *tx, struct req *req, const struct verify_in *in,
                  const struct type_row *type, struct found *out, struct err *e)
 {
@@ -77,6 +77,7 @@ static bool find(struct pg_tx *tx, struct req *req, const struct verify_in *in,
     uuid_parse(pg_row_str(r, 0, VERIFY_BY_HASH_ID), &out->user.id);
     out->user.password = arena_str(req->arena, pg_row_str(r, 0, VERIFY_BY_HASH_ENCRYPTED_PASSWORD));
     out->kind = arena_str(req->arena, pg_row_str(r, 0, VERIFY_BY_HASH_KIND));
+    out->hash = arena_str(req->arena, pg_row_str(r, 0, VERIFY_BY_HASH_TOKEN_HASH));
     out->email = arena_str(req->arena, pg_row_str(r, 0, VERIFY_BY_HASH_EMAIL));
     out->new_email = arena_str(req->arena, pg_row_str(r, 0, VERIFY_BY_HASH_EMAIL_CHANGE));
     out->half_done = pg_row_bool(r, 0, VERIFY_BY_HASH_HALF_DONE);
@@ -148,10 +149,26 @@ static bool failure_worded(const struct pg_tx *tx, struct err *e)
     return false;
 }
 
-static bool half(struct pg_tx *tx, const struct found *f, struct verify_out *out, struct err *e)
+static void queue_spend(struct pg_tx *tx, const struct found *f)
+{
+    pg_tx_add(tx, &verify_spend_sql, PG_ARGS(uuid_str(&f->user.id), f->kind, f->hash));
+}
+
+static bool spent(const struct pg_tx *tx)
+{
+    return pg_row_count(pg_tx_result(tx, 0)) > 0;
+}
+
+static bool half(struct pg_tx *tx, const struct verify_in *in, const struct found *f,
+                 struct verify_out *out, struct err *e)
 {
     struct str id = uuid_str(&f->user.id);
+    queue_spend(tx, f);
     pg_tx_add(tx, &verify_half_sql, PG_ARGS(id, f->kind));
+    if (!pg_tx_flush(tx, e))
+        return false;
+    if (!spent(tx))
+        return expired(in, e);
     if (!pg_tx_commit(tx, e))
         return false;
     caller_forget(id);
@@ -160,15 +177,16 @@ static bool half(struct pg_tx *tx, const struct found *f, struct verify_out *out
 }
 
 /* The user as they have become, and a session or a code for them. */
-static bool whole(struct pg_tx *tx, struct req *req, const struct found *f, const struct type_row *type,
+static bool whole(struct pg_tx *tx, struct req *req, const struct verify_in *in, const struct found *f,
                   bool code, struct verify_out *out, struct err *e)
 {
     struct str id = uuid_str(&f->user.id);
+    queue_spend(tx, f);
     if (!queue_effect(tx, req, f, e))
         return false;
     unsigned given = tx->count;
     if (code) {
-        flow_issue(tx, id, type->authentication);
+        flow_issue(tx, id, type_of(in->type)->authentication);
     } else {
         session_prepare(req, &out->pair);
         session_queue_open(tx, req, &f->user, &out->pair, "otp", (struct str){0});
@@ -179,6 +197,8 @@ static bool whole(struct pg_tx *tx, struct req *req, const struct found *f, cons
         note(tx, req, f, AUDIT_LOGIN);
     if (!pg_tx_flush(tx, e))
         return failure_worded(tx, e);
+    if (!spent(tx))
+        return expired(in, e);
     const struct pg_result *r = pg_tx_result(tx, given);
     if (pg_row_count(r) == 0 && code)
         return err_set(e, 422, "flow_state_not_found", "No valid flow state found for user.");
@@ -202,8 +222,8 @@ bool verify_run(struct req *req, const struct verify_in *in, bool want_code, str
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
     if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !find(&tx, req, in, type, &f, e))
         return false;
-    bool ok = is_half(auth_config_of(req), &f) ? half(&tx, &f, &v, e)
-                                               : whole(&tx, req, &f, type, want_code && v.pkce, &v, e);
+    bool ok = is_half(auth_config_of(req), &f) ? half(&tx, in, &f, &v, e)
+                                               : whole(&tx, req, in, &f, want_code && v.pkce, &v, e);
     if (!ok)
         return false;
     auth_count("verified");

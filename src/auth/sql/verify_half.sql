@@ -1,7 +1,4 @@
 -- verify_half(id uuid, kind text) -> ()
-with spent as (
-    delete from auth.one_time_tokens where user_id = $1 and token_type::text = $2
-)
 update auth.users
 set email_change_confirm_status = 1,
     email_change_token_new = case when $2 = 'email_change_token_new' then '' else email_change_token_new end,
