@@ -2,10 +2,9 @@
 /* Passwords that are forgotten: asked for by address, set anew by what the mail brings. */
 #include "auth/auth_private.h"
 
-#include "auth/mailer.h"
-#include "auth/one_time.h"
 #include "auth/password_rules.h"
 #include "auth/redirect.h"
+#include "auth/token_mail.h"
 #include "base/clock.h"
 #include "guard/quota.h"
 #include "runtime/fiber.h"
@@ -23,28 +22,22 @@ static bool may_have_mail(const struct req *req, const struct user *u)
 
 static bool mail_queue(struct req *req, const struct user *u, struct str redirect_to, struct err *e)
 {
-    struct str id = uuid_str(&u->id);
-    struct one_time t;
-    CLEANUP(pg_tx_end) struct pg_tx tx = {0};
-    if (!one_time_frequency(req, u->recovery_sent_us, e) || !pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e))
-        return false;
-    one_time_make(req, u->email, false, &t);
-    one_time_store(&tx, ONE_TIME_RECOVERY, id, u->email, &t);
-    audit_add(&tx, req,
-              &(struct audit_note){.event = AUDIT_PASSWORD_RESET_REQUESTED,
-                                   .actor_id = id,
-                                   .actor_kind = S("user"),
-                                   .actor_email = u->email});
-    struct mail m = {
+    struct token_mail m = {
+        .token = ONE_TIME_RECOVERY,
         .kind = MAIL_RECOVERY,
-        .to = u->email,
-        .user = u,
-        .otp = t.otp,
-        .token_hash = t.hash,
         .verify_type = "recovery",
         .redirect_to = redirect_target(req, redirect_to),
     };
-    return mailer_queue(&tx, req, &m, e) && audit_commit(&tx, req, e);
+    CLEANUP(pg_tx_end) struct pg_tx tx = {0};
+    if (!one_time_frequency(req, u->recovery_sent_us, e)
+        || !pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !token_mail_queue(&tx, req, &m, u, e))
+        return false;
+    audit_add(&tx, req,
+              &(struct audit_note){.event = AUDIT_PASSWORD_RESET_REQUESTED,
+                                   .actor_id = uuid_str(&u->id),
+                                   .actor_kind = S("user"),
+                                   .actor_email = u->email});
+    return audit_commit(&tx, req, e);
 }
 
 static bool request(struct req *req, struct str email, struct str redirect_to, struct err *e)

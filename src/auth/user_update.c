@@ -2,7 +2,7 @@
 /* A user changes themselves. Source: GoTrue user.go, reauthenticate.go; auth.md §1.5, §6.9, §6.13. */
 #include "auth/auth_private.h"
 
-#include "auth/flow.h"
+#include "auth/email_change.h"
 #include "auth/mailer.h"
 #include "auth/one_time.h"
 #include "auth/password_rules.h"
@@ -203,27 +203,6 @@ static bool queue_password(struct pg_tx *tx, struct req *req, const struct plan 
     return !u->email_confirmed_us || mailer_queue(tx, req, &told, e);
 }
 
-/* A token to an address, which tells it to confirm the change. */
-static bool ask_address(struct pg_tx *tx, struct req *req, const struct plan *p,
-                        enum one_time_kind kind, struct str to, struct err *e)
-{
-    struct one_time t;
-    one_time_make(req, to, p->pkce.method, &t);
-    one_time_store(tx, kind, uuid_str(&p->look.user.id), to, &t);
-    struct mail m = {
-        .kind = MAIL_EMAIL_CHANGE,
-        .to = to,
-        .user = &p->look.user,
-        .new_email = p->edit->email,
-        .old_email = p->look.user.email,
-        .otp = t.otp,
-        .token_hash = t.hash,
-        .verify_type = "email_change",
-        .redirect_to = redirect_target(req, (struct str){0}),
-    };
-    return mailer_queue(tx, req, &m, e);
-}
-
 static bool queue_email(struct pg_tx *tx, struct req *req, const struct plan *p, struct err *e)
 {
     const struct auth_config *c = auth_config_of(req);
@@ -235,11 +214,11 @@ static bool queue_email(struct pg_tx *tx, struct req *req, const struct plan *p,
         one_time_clear(tx, id);
         return true;
     }
-    pg_tx_add(tx, &user_email_ask_sql, PG_ARGS(id, email));
-    flow_begin(tx, &p->pkce, id, "email_change");
-    return ask_address(tx, req, p, ONE_TIME_EMAIL_CHANGE_NEW, email, e)
-           && (!c->secure_email_change || !u->email.n
-               || ask_address(tx, req, p, ONE_TIME_EMAIL_CHANGE_CURRENT, u->email, e));
+    return email_change_ask(
+        tx, req, u,
+        &(struct email_change){
+            .email = email, .pkce = p->pkce, .redirect_to = redirect_target(req, (struct str){0})},
+        e);
 }
 
 static bool queue_all(struct pg_tx *tx, struct req *req, const struct plan *p, struct err *e)

@@ -352,7 +352,7 @@ describe('settings', () => {
   })
 
   before(async () => {
-    strict = await start({ settings: { mailer_autoconfirm: false },
+    strict = await start({ settings: { mailer_autoconfirm: false, smtp_max_frequency: '0' },
       env: { GOTRUE_PASSWORD_MIN_LENGTH: '12', GOTRUE_JWT_AUD: 'apps' } })
   })
 
