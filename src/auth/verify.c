@@ -210,7 +210,7 @@ static bool whole(struct pg_tx *tx, struct req *req, const struct verify_in *in,
               && (code || session_sign(req, &out->user, S("aal1"), session_amr(req, "otp"), &out->pair, e))
               && audit_commit(tx, req, e);
     caller_forget(id);
-    return ok;
+    return ok && (code || session_issue(req, &out->user, "otp", &out->pair, e));
 }
 
 bool verify_run(struct req *req, const struct verify_in *in, bool want_code, struct verify_out *out,
