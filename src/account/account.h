@@ -7,7 +7,14 @@
 #ifndef ACCOUNT_ACCOUNT_H
 #define ACCOUNT_ACCOUNT_H
 
+#include "base/str.h"
 #include "http/route.h"
+
+/* What these routes need beside auth's settings; services.account. */
+struct account {
+    bool e2e_testing;      /* users for end-to-end tests may be asked for */
+    struct str e2e_secret; /* that does as well as the service key there; absent: only the key */
+};
 
 extern const struct route account_routes[];
 extern const size_t account_routes_count;

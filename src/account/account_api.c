@@ -49,6 +49,15 @@ const struct route account_routes[] = {
     BOTH(METHOD_POST, "/flutter-login",             login_post,    ACCESS_OPEN, LIMIT_LOGIN,  BODY_MAX),
     {METHOD_POST, "/flutter-register", register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX, 0, 0},
     {METHOD_POST, "/flutter-login",    login_post,    ACCESS_OPEN, LIMIT_LOGIN,  BODY_MAX, 0, 0},
+    /* Open in the row; e2e_api.c refuses unless it is switched on, and then without key or secret. */
+    {METHOD_GET,    "/api/v1/e2e",                         e2e_api_health,  ACCESS_OPEN, LIMIT_NONE,  0, 0, 0},
+    {METHOD_GET,    "/api/v1/e2e/health",                  e2e_api_health,  ACCESS_OPEN, LIMIT_NONE,  0, 0, 0},
+    {METHOD_GET,    "/api/v1/e2e/status",                  e2e_api_status,  ACCESS_OPEN, LIMIT_ADMIN, 0, 0, 0},
+    {METHOD_POST,   "/api/v1/e2e/test-session",            e2e_api_start,   ACCESS_OPEN, LIMIT_ADMIN, BODY_MAX, 0, 0},
+    {METHOD_GET,    "/api/v1/e2e/test-session/{id}",       e2e_api_get,     ACCESS_OPEN, LIMIT_ADMIN, 0, 0, 0},
+    {METHOD_GET,    "/api/v1/e2e/test-session/{id}/token", e2e_api_token,   ACCESS_OPEN, LIMIT_ADMIN, 0, 0, 0},
+    {METHOD_DELETE, "/api/v1/e2e/test-session/{id}",       e2e_api_end,     ACCESS_OPEN, LIMIT_ADMIN, BODY_MAX, 0, 0},
+    {METHOD_POST,   "/api/v1/e2e/cleanup-expired",         e2e_api_cleanup, ACCESS_OPEN, LIMIT_ADMIN, BODY_MAX, 0, 0},
 };
 /* clang-format on */
 const size_t account_routes_count = sizeof(account_routes) / sizeof(account_routes[0]);

@@ -46,6 +46,7 @@ route_handler profile_api_whoami, profile_api_get, profile_api_put;
 route_handler security_api_validate, security_api_check_email, security_api_status, security_api_ping,
     security_api_revoke, security_api_delete;
 route_handler google_api_post;
+route_handler e2e_api_health, e2e_api_start, e2e_api_get, e2e_api_token, e2e_api_end, e2e_api_cleanup, e2e_api_status;
 route_handler password_api_change, password_api_forgot, password_api_verify, password_api_reset, password_api_confirm;
 
 #endif

@@ -8,6 +8,7 @@
 enum { AT_ONCE = 4 }; /* handlers: mails wait for a network, the rest is short */
 static const int64_t poll_us = 5 * CLOCK_S;
 static const int64_t grace_us = 5 * CLOCK_S;
+static const int64_t e2e_sweep_us = 5 * 60 * CLOCK_S;
 static const int64_t day_us = 24 * 3600 * CLOCK_S;
 
 /* 20 attempts, the last ones every 15 minutes: three hours, the life of no token but the patience of users. */
@@ -29,6 +30,8 @@ void background_start(const struct settings *s, struct services *services)
     mails_register(s);
     if (s->cleanup)
         jobs_every("auth.housekeeping", s->cleanup_interval, housekeeping_run);
+    if (s->e2e_testing)
+        jobs_every("e2e.sweep", e2e_sweep_us, e2e_sweep_job);
     jobs_every("jobs.purge", day_us, jobs_purge);
     jobs_start(&c);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "account/account.h"
 #include "app/admin_port.h"
 #include "app/audit_start.h"
 #include "app/background.h"
@@ -221,6 +222,13 @@ static bool open_context(const struct settings *s, struct context **out, struct 
     return context_open(&c, out, e);
 }
 
+static struct account *open_account(struct settings *s)
+{
+    struct account *a = arena_new(&s->memory, struct account, 1);
+    *a = (struct account){.e2e_testing = s->e2e_testing, .e2e_secret = text(s->e2e_secret)};
+    return a;
+}
+
 bool server_main_services(struct settings *s, const char *api_url, const struct secrets *secrets,
                           const struct database *db, struct services *out, struct err *e)
 {
@@ -231,6 +239,7 @@ bool server_main_services(struct settings *s, const char *api_url, const struct 
     if (open_quota(s, secrets, &v.quota, e) && open_context(s, &v.context, e)
         && open_guard(s, secrets, &v.guard, e)
         && open_auth(s, api_url, v.guard, db, &v.auth, e)) {
+        v.account = open_account(s);
         *out = v;
         return true;
     }
@@ -550,6 +559,8 @@ static void say_ready(const struct running *r)
         printf("  e-mail addresses are confirmed at once, since no SMTP server is set\n");
     else if (!settings_mails(r->settings))
         printf("  mails wait, since no SMTP server is set: basalt mail list\n");
+    if (r->settings->e2e_testing)
+        printf("  tests may make users at /api/v1/e2e: not for production\n");
     printf("ready %s in %lld ms (basalt %s)\n", r->api_url,
            (long long)(clock_mono_us() - r->started_us) / 1000, BASALT_VERSION);
     fflush(stdout);

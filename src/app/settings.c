@@ -39,6 +39,8 @@ static bool consistent(const struct settings *s, struct err *e)
                        "tls_cert and tls_key belong together: only one of them is set");
     if (s->jwt_secret && strlen(s->jwt_secret) < 32)
         return err_set(e, 2, "config", "jwt_secret is too short: HS256 needs 32 bytes or more");
+    if (s->e2e_secret && strlen(s->e2e_secret) < 32)
+        return err_set(e, 2, "config", "e2e_secret is too short: it takes 32 bytes or more");
     if (s->allow_unverified && strcmp(s->mailer_autoconfirm, "true") == 0)
         return err_set(e, 2, "config",
                        "mailer_autoconfirm and allow_unverified exclude each other: unset one");

@@ -16,6 +16,7 @@
 #include "http/smtp.h"
 
 struct auth;
+struct job; /* jobs/jobs.h */
 
 /* What becomes of a password that everybody tries first. */
 enum password_blocklist {
@@ -394,6 +395,32 @@ MUST_CHECK bool recovery_password_fits(const struct auth *a, struct str password
  */
 MUST_CHECK bool removal_run(struct req *req, struct str password, struct err *e);
 
+/* ---- users of end-to-end tests ----------------------------------------------------------------- */
+
+/* A real user that a test has asked for, with a real session; gone with it after an hour. */
+struct e2e_session {
+    struct uuid id, user_id, session_id; /* session_id "" once it was ended */
+    struct str email, test_name;
+    int64_t credits, created_us, expires_us;
+};
+/* test_name: letters, digits, - and _. */
+MUST_CHECK bool e2e_start(struct req *req, struct str test_name, int64_t credits, struct e2e_session *out,
+                          struct token_pair *pair, struct err *e);
+/* 404 "e2e_session_not_found". */
+MUST_CHECK bool e2e_find(struct req *req, struct str id, struct e2e_session *out, struct err *e);
+/* An access token alone; 404 also when the session has ended or its hour is over. */
+MUST_CHECK bool e2e_token(struct req *req, const struct e2e_session *s, struct token_pair *out, struct err *e);
+/* 404; 409 "conflict" while an app's rows hold on to the user. */
+MUST_CHECK bool e2e_end(struct req *req, struct str id, struct err *e);
+MUST_CHECK bool e2e_count(struct req *req, int64_t *active, int64_t *expired, struct err *e);
+enum { E2E_SWEEP_MAX = 100 };
+struct e2e_swept {
+    int64_t removed, left;
+};
+/* Those whose hour is over, at most E2E_SWEEP_MAX. */
+MUST_CHECK bool e2e_sweep(struct req *req, struct e2e_swept *out, struct err *e);
+bool e2e_sweep_job(struct job *job, struct err *e);
+
 /* ---- administration ------------------------------------------------------------------------ */
 
 struct user_change {
@@ -417,7 +444,6 @@ MUST_CHECK bool user_admin_list(struct req *req, struct str filter, bool ascendi
 
 /* ---- in the background: handlers for jobs/, whose ctx is the struct services ----------------- */
 
-struct job;
 /* Deletes what is over (spec auth.md §4.2), in small batches. */
 MUST_CHECK bool housekeeping_run(struct job *j, struct err *e);
 /* Of kind "mail": sends one of the outbox. */

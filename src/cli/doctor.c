@@ -183,6 +183,8 @@ static void check_exposure(struct doctor *d)
     if (s->rate_limit_header && !s->trusted_proxies)
         warn(d, "clients that reach the API without the proxy choose by whom they are counted",
              "set trusted_proxies instead of rate_limit_header");
+    if (s->e2e_testing)
+        bad(d, "users for tests can be made at a public address", "set e2e_testing=false");
     if (!s->api_key_required)
         warn(d, "no API key is asked for", "set api_key_required=true");
     if (s->password_min_length < 8)

@@ -362,7 +362,7 @@ bool guard_allow_user(struct guard *g, struct req *req, struct err *e)
 }
 
 /* The bearer token decides; a secret key alone is as good, since new-style keys are no tokens. */
-static bool service_check(struct guard *g, struct req *req, struct err *e)
+bool guard_allow_service(struct guard *g, struct req *req, struct err *e)
 {
     if (!key_check(g, req, e))
         return false;
@@ -387,7 +387,7 @@ bool guard_allow(struct guard *g, struct req *req, struct err *e)
     case ACCESS_USER:
         return guard_allow_user(g, req, e);
     case ACCESS_SERVICE:
-        return service_check(g, req, e);
+        return guard_allow_service(g, req, e);
     case ACCESS_ADMIN_PORT:
         return req->admin_listener || err_set(e, 404, "not_found", "404 page not found");
     case ACCESS_UNSET:

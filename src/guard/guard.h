@@ -57,5 +57,7 @@ void guard_identify(struct guard *g, struct req *req);
 MUST_CHECK bool guard_allow(struct guard *g, struct req *req, struct err *e);
 /* What ACCESS_USER asks for, on an open route whose body decides whether a user has to be known. */
 MUST_CHECK bool guard_allow_user(struct guard *g, struct req *req, struct err *e);
+/* Likewise ACCESS_SERVICE. */
+MUST_CHECK bool guard_allow_service(struct guard *g, struct req *req, struct err *e);
 
 #endif
