@@ -128,7 +128,7 @@ unsigned settings_hash_threads(const struct settings *s)
 
 bool settings_mails(const struct settings *s)
 {
-    return s->smtp_url || s->smtp_host;
+    return s->smtp_url || s->smtp_host || s->hook_send_email_enabled;
 }
 
 bool settings_smtp(struct settings *s, struct smtp_server *out, struct err *e)

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "auth/letter.h"
+#include "auth/mailer.h"
 #include "auth/webhook.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -260,6 +262,59 @@ bool hook_factor(struct req *req, const struct user *u, struct str factor_id,
         u->id.text, STR_ARG(factor_id), STR_ARG(factor_type), valid ? "true" : "false");
     return decide(req, HOOK_MFA_VERIFICATION, input,
                   "Further MFA verification attempts will be rejected.", out, e);
+}
+
+/* GoTrue's pairs are crossed: token and token_hash_new are for the address that is changed. */
+static void put_tokens(struct buf *b, const struct mail *m)
+{
+    bool both = m->current_otp.n > 0;
+    json_put_kstr(b, "token", both ? m->current_otp : m->otp.p ? m->otp : S(""));
+    json_put_kstr(b, "token_hash", m->token_hash.p ? m->token_hash : S(""));
+    json_put_kstr(b, "token_new", both ? m->otp : S(""));
+    json_put_kstr(b, "token_hash_new", both ? m->current_hash : S(""));
+}
+
+void hook_mail_input(struct buf *b, const struct req *req, const struct mail *m)
+{
+    const struct auth_config *c = auth_config_of(req);
+    const struct {
+        const char *name;
+        struct str value;
+    } more[] = {{"old_email", m->old_email}, {"old_phone", m->old_phone}, {"provider", m->provider},
+                {"factor_type", m->factor_type}};
+    json_put_open(b, '{');
+    if (m->user) {
+        struct user u = *m->user;
+        if (m->new_email.n)
+            u.email_change = m->new_email; /* as this transaction writes it */
+        json_put_key(b, "user");
+        user_put_json(b, &u);
+    }
+    json_put_key(b, "email_data");
+    json_put_open(b, '{');
+    put_tokens(b, m);
+    json_put_kstr(b, "redirect_to", m->redirect_to.p ? m->redirect_to : c->site_url);
+    json_put_kstr(b, "email_action_type",
+                  str_from(m->verify_type ? m->verify_type : letter_kind_name(m->kind)));
+    json_put_kstr(b, "site_url", c->api_url);
+    for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
+        json_put_kstr(b, more[i].name, more[i].value.p ? more[i].value : S(""));
+    json_put_close(b, '}');
+    json_put_close(b, '}');
+}
+
+bool hook_mail(const struct hook_caller *c, struct str said, struct err *e)
+{
+    struct str output;
+    if (hook_call(c, HOOK_SEND_EMAIL, said, &output, e))
+        return true;
+    bool final = strcmp(e->code, "unknown") == 0 && e->status < 499 && e->status != 408
+                 && e->status != 429;
+    if (final || e->status == 499)
+        return false;
+    struct err why = *e;
+    err_set(e, 503, "hook_failed", "The mail could not be sent, try again later");
+    return err_detail(e, "%s: %s", why.message, why.detail);
 }
 
 /* What every token of ours has, and what type (auth.md §2.1). */

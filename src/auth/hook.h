@@ -50,6 +50,13 @@ MUST_CHECK bool hook_password(struct req *req, const struct user *u, bool valid,
 MUST_CHECK bool hook_factor(struct req *req, const struct user *u, struct str factor_id,
                             struct str factor_type, bool valid, struct hook_decision *out,
                             struct err *e);
+/*
+ * send_email, from the outbox. said: what hook_mail_input has made of the mail when it was queued. e:
+ * what the hook's error says when it is final, a 4xx; else 503 "hook_failed": later again.
+ */
+MUST_CHECK bool hook_mail(const struct hook_caller *c, struct str said, struct err *e);
+struct mail;
+void hook_mail_input(struct buf *b, const struct req *req, const struct mail *m);
 /* custom_access_token: *out are the claims to sign, checked. claims: a JSON object. */
 MUST_CHECK bool hook_claims(struct req *req, const struct user *u, struct str claims,
                             const char *method, struct str *out, struct err *e);

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "auth/auth_private.h"
+#include "auth/hook.h"
 #include "auth/letter.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -113,6 +113,10 @@ static struct str data_of(struct req *req, const struct mail *m)
     put(&b, "FactorType", m->factor_type);
     json_put_kraw(&b, "Data",
                   m->user && m->user->user_metadata.p ? m->user->user_metadata : S("{}"));
+    if (hook_enabled(auth_of(req), HOOK_SEND_EMAIL)) {
+        json_put_key(&b, "Hook");
+        hook_mail_input(&b, req, m);
+    }
     json_put_close(&b, '}');
     return b.failed ? (struct str){0} : buf_view(&b);
 }
@@ -129,6 +133,8 @@ bool mailer_queue(struct pg_tx *tx, struct req *req, const struct mail *m, struc
     const struct auth_config *c = auth_config_of(req);
     struct uuid id = uuid_v7();
     if (m->kind >= MAIL_FIRST_NOTICE && !(c->mailer_notifications >> m->kind & 1U))
+        return true;
+    if (m->told_with_other && hook_enabled(auth_of(req), HOOK_SEND_EMAIL))
         return true;
     if (!authorized(c, m->to, e) || !quota_mail(req, m->to, e))
         return false;

@@ -20,6 +20,12 @@ struct mail {
     struct str token_hash;   /* TokenHash, maybe with "pkce_"; what ConfirmationURL carries */
     const char *verify_type; /* "signup", "recovery" … in ConfirmationURL */
     struct str redirect_to;  /* RedirectTo, already through the allow-list; absent: the site URL */
+    /*
+     * Of a change of address that both confirm: the token that the current one gets. A hook that sends
+     * mails hears of both at once, in the mail to the new address; that to the current one is told_with it.
+     */
+    struct str current_otp, current_hash;
+    bool told_with_other;
     /* for notifications */
     struct str old_email, phone, old_phone, provider, factor_type;
 };

@@ -4,7 +4,7 @@
  * in another together with the end of the job. A node that dies between the last two sends again,
  * under the same Message-ID.
  */
-#include "auth/auth_private.h"
+#include "auth/hook.h"
 #include "auth/letter.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -80,8 +80,20 @@ static struct str headers_of(const struct auth_config *c, enum mail_kind kind, s
     return b.failed ? (struct str){0} : buf_view(&b);
 }
 
+/* The app's own hook sends it: told of as it was queued. False: it is not for a hook. */
+static bool for_hook(const struct auth *auth, struct job *j, const struct posted *p, struct str *said)
+{
+    return hook_enabled(auth, HOOK_SEND_EMAIL)
+           && json_get(p->data, "Hook", JSON_OBJECT, said, j->arena);
+}
+
 static bool send(const struct auth *auth, struct job *j, const struct posted *p, struct err *e)
 {
+    struct str said;
+    if (for_hook(auth, j, p, &said))
+        return hook_mail(&(struct hook_caller){.auth = auth, .pg = j->pg, .arena = j->arena}, said, e);
+    if (!auth->config.smtp.host.p)
+        return err_set(e, 503, "smtp_temporary", "no mail server is set, and no hook was when this was queued");
     const struct auth_config *c = &auth->config;
     struct letter letter;
     struct str at, domain;
@@ -157,9 +169,11 @@ static bool sent(struct job *j, const struct posted *p, struct err *e)
 }
 
 /* Nobody answers there: no attempt is spent on it. */
-static bool server_up(struct job *j, struct err *e)
+static bool server_up(const struct auth *auth, struct job *j, struct err *e)
 {
-    if (breaker_state(breaker_named(BREAKER_smtp)) != BREAKER_OPEN)
+    enum breaker_id by =
+        hook_enabled(auth, HOOK_SEND_EMAIL) ? BREAKER_hook_mail : BREAKER_smtp;
+    if (breaker_state(breaker_named(by)) != BREAKER_OPEN)
         return true;
     j->postpone_us = rest_us + rand_below((uint32_t)rest_us);
     return err_set(e, 503, "smtp_temporary",
@@ -172,7 +186,7 @@ bool postman_deliver(struct job *j, struct err *e)
     struct posted p = {0};
     struct err why = {0};
     bool wanted = false;
-    if (!server_up(j, e) || !read(j, &p, &wanted, e))
+    if (!server_up(auth, j, e) || !read(j, &p, &wanted, e))
         return false;
     if (!wanted)
         return true;

@@ -145,7 +145,7 @@ static void check_mail(struct doctor *d)
         bad(d, "the mail server cannot be used", e.message);
     else if (!settings_mails(s) && !settings_listens_on_loopback(s))
         warn(d, "no mail can be sent", "set smtp_url, or smtp_host and its companions");
-    else if (settings_mails(s) && !s->smtp_admin_email)
+    else if (server.host.p && !s->smtp_admin_email)
         warn(d, "mails come from an address that was guessed", "set smtp_admin_email");
 }
 

@@ -380,6 +380,81 @@ describe('a service', () => {
   })
 })
 
+describe('a hook that sends mails', () => {
+  let mailing, user
+
+  before(async () => {
+    mailing = await server.beside({ ...hook('send_email', `${web.url}/mail`), smtp_retry: '100ms',
+      mailer_autoconfirm: false, smtp_max_frequency: '0' })
+    user = await signedUp(server)
+  })
+
+  const mails = () => web.requests.filter((r) => r.path === '/mail').map((r) => r.json)
+  const heard = (n = 1) => waitFor(`${n} mails`, () => mails().length >= n && mails(), 40_000)
+  const sha224 = (text) => crypto.createHash('sha224').update(text).digest('hex')
+  const stateOf = async (id) =>
+    (await server.sql('select state from basalt.mail_state where user_id = $1 order by created_at', [id])).map((r) => r.state)
+
+  test('hears of the user and the code', async () => {
+    const asked = await mailing.auth('GET', '/reauthenticate', { token: user.token })
+    assert.equal(asked.status, 200, asked.text)
+    const [mail] = await heard()
+    assert.equal(mail.metadata.name, 'send-email')
+    assert.deepEqual([mail.user.id, mail.user.email], [user.id, user.email])
+    assert.equal(mail.email_data.email_action_type, 'reauthentication')
+    assert.match(mail.email_data.token, /^\d{6}$/)
+    signed(web.requests[0])
+    await waitFor('sent', async () => (await stateOf(user.id)).join() === 'sent')
+  })
+
+  test('hears once of a change of address that both confirm, the pairs crossed', async () => {
+    const next = email('next')
+    const asked = await mailing.auth('PUT', '/user', { token: user.token, json: { email: next } })
+    assert.equal(asked.status, 200, asked.text)
+    const [{ user: told, email_data: data }] = await heard()
+    assert.equal(data.email_action_type, 'email_change')
+    assert.deepEqual([told.email, told.new_email], [user.email, next])
+    assert.equal(data.token_hash_new, sha224(user.email + data.token))
+    assert.equal(data.token_hash, sha224(next + data.token_new))
+    await waitFor('sent', async () => (await stateOf(user.id)).every((state) => state === 'sent'))
+    assert.equal(mails().length, 1)
+    for (const token_hash of [data.token_hash, data.token_hash_new]) {
+      const verified = await mailing.auth('POST', '/verify', { json: { type: 'email_change', token_hash } })
+      assert.equal(verified.status, 200, verified.text)
+    }
+    assert.equal((await server.sql('select email from auth.users where id = $1', [user.id]))[0].email, next)
+  })
+
+  test('is asked again while it fails', async () => {
+    let times = 0
+    web.answer = () => (times++ < 2 ? { status: 500 } : { json: {} })
+    const other = await signedUp(server)
+    await mailing.auth('GET', '/reauthenticate', { token: other.token })
+    const all = await heard(3)
+    assert.equal(new Set(all.map((m) => m.email_data.token)).size, 1)
+    await waitFor('sent', async () => (await stateOf(other.id)).join() === 'sent')
+  })
+
+  test('may refuse for good', async () => {
+    web.answer = { json: { error: { http_code: 422, message: 'No such mailbox' } } }
+    const other = await signedUp(server)
+    await mailing.auth('GET', '/reauthenticate', { token: other.token })
+    await waitFor('given up', async () => (await stateOf(other.id)).join() === 'failed')
+    assert.equal(mails().length, 1)
+  })
+
+  test('may be a function', async () => {
+    await server.sql(`create function hooks.mail(event jsonb) returns jsonb language sql as
+      $$ select hooks.answer('mail', event, '{}') $$`)
+    await mailing.stop()
+    const other = await signedUp(server)
+    const by = await server.beside({ ...hook('send_email', 'pg-functions://postgres/hooks/mail') })
+    await by.auth('GET', '/reauthenticate', { token: other.token })
+    await waitFor('the call', async () => (await called('mail')).length === 1)
+    assert.equal((await called('mail'))[0].user.id, other.id)
+  })
+})
+
 describe('settings that cannot be', () => {
   const bad = [
     ['no address', undefined, SECRETS],
