@@ -13,6 +13,7 @@ import machine
 import servers
 from caches import caches
 from report import median
+from sessions import sessions
 from timing import timing
 
 TOKENS = 10000       # distinct tokens of GET /auth/v1/user
@@ -472,5 +473,5 @@ def hours(b):
 
 
 ALL = {'user': user, 'login': login, 'signup': signup, 'cpu': cpu, 'memory': memory, 'start': start,
-       'crowd': crowd, 'load': load, 'timing': timing, 'caches': caches}
+       'crowd': crowd, 'load': load, 'timing': timing, 'caches': caches, 'sessions': sessions}
 ASKED_FOR = {'hours': hours}  # takes long, so only by name
