@@ -46,6 +46,8 @@ static bool consistent(const struct settings *s, struct err *e)
                        "mailer_autoconfirm and allow_unverified exclude each other: unset one");
     if (s->smtp_url && s->smtp_host)
         return err_set(e, 2, "config", "smtp_url and smtp_host say the same: set one of them");
+    if (s->smtp_admin_email && !strchr(s->smtp_admin_email, '@'))
+        return err_set(e, 2, "config", "smtp_admin_email is no address: it is whom mails come from");
     if (s->smtp_headers && !(json_valid(str_from(s->smtp_headers), e) && s->smtp_headers[0] == '{'))
         return err_set(e, 2, "config", "smtp_headers is no JSON object");
     if (!profile_fields_ok(s, e))

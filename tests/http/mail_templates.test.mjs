@@ -105,6 +105,7 @@ describe('a wrong template', () => {
     ['a file that is not there', { mailer_templates_invite: '/nowhere/x.html' }, /mail template \/nowhere\/x\.html cannot be read/],
     ['headers that are no JSON', { smtp_headers: 'X: y' }, /smtp_headers/],
     ['an SMTP URL that is none', { smtp_url: 'http://x' }, /smtp_url/],
+    ['a sender that is no address', { smtp_admin_email: 'The App' }, /smtp_admin_email is no address/],
     ['two mail servers', { smtp_url: 'smtp://127.0.0.1', smtp_host: 'x' }, /smtp_url and smtp_host/],
   ])
     test(`${what} stops the start with the mend`, async () => {
