@@ -17,6 +17,7 @@
 
 struct auth;
 struct job; /* jobs/jobs.h */
+struct pg_tx;
 
 /* What becomes of a password that everybody tries first. */
 enum password_blocklist {
@@ -222,6 +223,10 @@ struct signup {
     int64_t banned_until_us;
     const char *actor_kind;    /* "user", "service", "cli" */
     const struct external *external; /* who they are at a provider; NULL: by e-mail or phone */
+    /* Queues what belongs to the same transaction; u has id, addresses and user_metadata. NULL: nothing. */
+    bool (*also)(struct pg_tx *tx, struct req *req, const struct user *u, const void *ctx,
+                 struct err *e);
+    const void *also_ctx;
 };
 
 /* What signing up and logging in give. */

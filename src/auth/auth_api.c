@@ -23,6 +23,8 @@ const struct route auth_routes[] = {
     {METHOD_GET,    "/auth/v1/reauthenticate",         user_api_reauthenticate, ACCESS_USER, LIMIT_MAIL, 0,           0, 0},
     {METHOD_GET,    "/auth/v1/user/identities/authorize", identity_api_authorize, ACCESS_USER, LIMIT_NONE, 0,          0, 0},
     {METHOD_DELETE, "/auth/v1/user/identities/{identity_id}", identity_api_delete, ACCESS_USER,  LIMIT_NONE,   SMALL_BODY,    0, 0},
+    {METHOD_POST,   "/auth/v1/invite",                 link_api_invite,   ACCESS_SERVICE, LIMIT_ADMIN,  AUTH_BODY_MAX, 0, 0},
+    {METHOD_POST,   "/auth/v1/admin/generate_link",    link_api_generate, ACCESS_SERVICE, LIMIT_ADMIN,  AUTH_BODY_MAX, 0, 0},
     {METHOD_GET,    "/auth/v1/admin/audit",            audit_api_list,    ACCESS_SERVICE, LIMIT_ADMIN,  0,             0, 0},
     {METHOD_POST,   "/auth/v1/admin/users",            admin_api_create,  ACCESS_SERVICE, LIMIT_ADMIN,  AUTH_BODY_MAX, 0, 0},
     {METHOD_GET,    "/auth/v1/admin/users",            admin_api_list,    ACCESS_SERVICE, LIMIT_ADMIN,  0,             0, 0},

@@ -28,6 +28,6 @@ route_handler signup_api_post, token_api_post, user_api_get, logout_api_post, me
     meta_api_jwks, admin_api_create, admin_api_list, admin_api_get, admin_api_update, admin_api_delete;
 route_handler id_token_api_grant;
 route_handler audit_api_list, identity_api_authorize, identity_api_delete;
-route_handler user_api_put, user_api_reauthenticate;
+route_handler user_api_put, user_api_reauthenticate, link_api_generate, link_api_invite;
 
 #endif

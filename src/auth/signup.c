@@ -311,6 +311,14 @@ static void login_queue(struct pg_tx *tx, struct req *req, const struct signup *
                                    .detail = detail_of(req, in)});
 }
 
+static bool also_queue(struct pg_tx *tx, struct req *req, const struct signup *in,
+                       const struct rows *r, const struct user *u, struct err *e)
+{
+    struct user planned = {
+        .id = u->id, .email = in->email, .phone = in->phone, .user_metadata = r->user_metadata};
+    return !in->also || in->also(tx, req, &planned, in->also_ctx, e);
+}
+
 /* Everything is in the flush; what the rows became (triggers may have changed them) comes back with it. */
 static bool rows_write(struct req *req, const struct signup *in, struct rows *r, struct login *out,
                        struct err *e)
@@ -322,7 +330,7 @@ static bool rows_write(struct req *req, const struct signup *in, struct rows *r,
     if (!pg_tx_single(&tx, req->pg, PG_LOGIN_AUTH, e))
         return false;
     rows_queue(&tx, req, in, r, &plan);
-    if (in->mail && !mail_queue(&tx, req, in, r, e))
+    if ((in->mail && !mail_queue(&tx, req, in, r, e)) || !also_queue(&tx, req, in, r, u, e))
         return false;
     if (in->open_session)
         login_queue(&tx, req, in, u, &out->pair, &plan);
