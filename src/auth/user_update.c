@@ -205,20 +205,16 @@ static bool queue_password(struct pg_tx *tx, struct req *req, const struct plan 
 
 static bool queue_email(struct pg_tx *tx, struct req *req, const struct plan *p, struct err *e)
 {
-    const struct auth_config *c = auth_config_of(req);
     const struct user *u = &p->look.user;
     struct str id = uuid_str(&u->id), email = p->edit->email;
-    if (u->is_anonymous && c->autoconfirm) { /* like a signup; everybody else verifies */
+    if (u->is_anonymous && auth_config_of(req)->autoconfirm) { /* like a signup; everybody else verifies */
         pg_tx_add(tx, &identity_set_email_sql, PG_ARGS(id, email, pg_tx_bool(true)));
         pg_tx_add(tx, &user_email_set_sql, PG_ARGS(id, email));
         one_time_clear(tx, id);
         return true;
     }
-    return email_change_ask(
-        tx, req, u,
-        &(struct email_change){
-            .email = email, .pkce = p->pkce, .redirect_to = redirect_target(req, (struct str){0})},
-        e);
+    struct email_change wish = {email, p->pkce, redirect_target(req, (struct str){0})};
+    return email_change_ask(tx, req, u, &wish, e);
 }
 
 static bool queue_all(struct pg_tx *tx, struct req *req, const struct plan *p, struct err *e)
