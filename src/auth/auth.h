@@ -79,6 +79,8 @@ struct auth_config {
     int64_t flow_life_us;           /* of a PKCE flow, 5 min */
     struct str password_characters; /* sets separated by ':', one character of each is needed */
     enum password_blocklist password_blocklist;
+    bool pwned_enabled, pwned_fail_closed; /* leaked passwords are asked for, auth/pwned.h */
+    struct str pwned_url, pwned_user_agent;
     bool password_needs_nonce;    /* of a session older than a day: GET /reauthenticate first */
     bool password_needs_current;  /* unless a mail opened the session */
     unsigned hash_threads;

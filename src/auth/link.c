@@ -115,7 +115,7 @@ static bool make_user(struct req *req, struct making *m, struct err *e)
         return err_set(e, 400, "validation_failed", "Signup requires a valid password");
     else if (m->type == SIGNUP)
         s.password = ask->password;
-    if (s.password.p && !password_rules_check(auth_config_of(req), s.password, NULL, e))
+    if (s.password.p && !password_rules_ask(req, s.password, e))
         return false;
     struct login l;
     if (!signup_run(req, &s, &l, e))

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/password_rules.h"
 
+#include "auth/auth_private.h"
 #include "auth/password_list.h"
+#include "auth/pwned.h"
 #include "base/json.h"
 #include "base/secret.h"
 #include "crypto/hash.h"
@@ -129,14 +131,9 @@ static void put_message(struct buf *b, const struct auth_config *c, unsigned why
                    b->n ? " " : "");
 }
 
-bool password_rules_check(const struct auth_config *c, struct str password,
-                          struct str *reasons_json, struct err *e)
+/* What is refused of it, in GoTrue's words; true when nothing is. */
+static bool refused(const struct auth_config *c, unsigned why, struct err *e)
 {
-    unsigned why = reasons_of(c, password);
-    if (reasons_json)
-        *reasons_json = str_from(reasons_text[why]);
-    if (c->password_blocklist != PASSWORD_BLOCKLIST_REFUSE)
-        why &= ~(unsigned)PWNED;
     if (!why)
         return true;
     char text[sizeof(e->message)];
@@ -147,14 +144,48 @@ bool password_rules_check(const struct auth_config *c, struct str password,
     return false;
 }
 
-void password_rules_put_weak(struct buf *session, const struct auth_config *c, struct str password)
+static unsigned without_reported(const struct auth_config *c, unsigned why)
+{
+    return c->password_blocklist == PASSWORD_BLOCKLIST_REFUSE ? why : why & ~(unsigned)PWNED;
+}
+
+bool password_rules_check(const struct auth_config *c, struct str password,
+                          struct str *reasons_json, struct err *e)
 {
     unsigned why = reasons_of(c, password);
+    if (reasons_json)
+        *reasons_json = str_from(reasons_text[why]);
+    return refused(c, without_reported(c, why), e);
+}
+
+bool password_rules_ask(struct req *req, struct str password, struct err *e)
+{
+    const struct auth_config *c = auth_config_of(req);
+    bool leaked;
+    if (!pwned_check(req, password, &leaked, e))
+        return false;
+    unsigned why = without_reported(c, reasons_of(c, password));
+    return refused(c, leaked ? why | PWNED : why, e);
+}
+
+/* Only a report: a service that is away takes no session from anybody. */
+static unsigned reported(struct req *req, struct str password)
+{
+    struct err ignored = {0};
+    bool leaked = false;
+    unsigned why = reasons_of(auth_config_of(req), password);
+    return !(why & PWNED) && pwned_check(req, password, &leaked, &ignored) && leaked ? why | PWNED
+                                                                                    : why;
+}
+
+void password_rules_put_weak(struct buf *session, struct req *req, struct str password)
+{
+    unsigned why = reported(req, password);
     if (!why || session->failed)
         return;
     char text[sizeof((struct err){0}.message)];
     struct buf b = {.p = text, .cap = sizeof(text), .max_bytes = sizeof(text)};
-    put_message(&b, c, why);
+    put_message(&b, auth_config_of(req), why);
     session->n--; /* the closing brace */
     json_put_key(session, "weak_password");
     json_put_open(session, '{');

@@ -17,9 +17,14 @@
 MUST_CHECK bool password_rules_check(const struct auth_config *c, struct str password,
                                      struct str *reasons_json, struct err *e);
 /*
+ * The same of a password to be set by a request, and not one known from a leak (pwned.h) either.
+ * Parks: not while a transaction is open.
+ */
+MUST_CHECK bool password_rules_ask(struct req *req, struct str password, struct err *e);
+/*
  * Adds "weak_password":{message,reasons} to a Session object just written, when there is something to
  * be said of the password that it was made with.
  */
-void password_rules_put_weak(struct buf *session, const struct auth_config *c, struct str password);
+void password_rules_put_weak(struct buf *session, struct req *req, struct str password);
 
 #endif

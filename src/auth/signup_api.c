@@ -30,7 +30,7 @@ static bool signup_open(const struct auth_config *c, struct err *e)
            || err_set(e, 422, "signup_disabled", "Signups not allowed for this instance");
 }
 
-static bool signup_checked(const struct req *req, const struct signup_in *in, struct str *email, struct err *e)
+static bool signup_checked(struct req *req, const struct signup_in *in, struct str *email, struct err *e)
 {
     const struct auth_config *c = auth_config_of(req);
     if (!signup_open(c, e))
@@ -44,7 +44,7 @@ static bool signup_checked(const struct req *req, const struct signup_in *in, st
         return err_set(e, 400, "phone_provider_disabled", "Phone signups are disabled");
     if (!c->email_enabled)
         return err_set(e, 400, "email_provider_disabled", "Email signups are disabled");
-    return password_rules_check(c, in->password, NULL, e) && user_email_normal(req->arena, in->email, email, e);
+    return password_rules_ask(req, in->password, e) && user_email_normal(req->arena, in->email, email, e);
 }
 
 /* What a stranger sees of an address that is taken: a user like a new one (auth.md §6.2). */
@@ -161,7 +161,7 @@ bool signup_api_post(struct req *req, struct resp *resp, struct err *e)
     struct buf *b = resp_json(resp, 200);
     if (l.pair.access_token.p) {
         auth_api_put_session(resp, b, &l.pair, &l.user);
-        password_rules_put_weak(b, auth_config_of(req), in.password);
+        password_rules_put_weak(b, req, in.password);
     } else {
         user_put_json(b, &l.user);
     }

@@ -37,7 +37,7 @@ static bool grant_password(struct req *req, const struct token_in *in, struct re
         return false;
     struct buf *b = resp_json(resp, 200);
     auth_api_put_session(resp, b, &l.pair, &l.user);
-    password_rules_put_weak(b, c, in->password);
+    password_rules_put_weak(b, req, in->password);
     return resp_done(resp, e);
 }
 

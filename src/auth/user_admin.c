@@ -78,7 +78,7 @@ bool user_admin_update(struct req *req, struct str id, const struct user_change 
 {
     struct str hash = absent_if_empty(c->password_hash);
     if (c->password.n
-        && (!password_rules_check(auth_config_of(req), c->password, NULL, e)
+        && (!password_rules_ask(req, c->password, e)
             || !hasher_make(req, c->password, &hash, e)))
         return false;
 

@@ -66,7 +66,6 @@ static bool look_read(struct req *req, struct plan *p, struct err *e)
 
 static bool form_ok(struct req *req, struct user_edit *in, struct err *e)
 {
-    const struct auth_config *c = auth_config_of(req);
     if (in->email.n && !user_email_normal(req->arena, in->email, &in->email, e))
         return false;
     if (in->phone.n && !user_phone_normal(req->arena, in->phone, &in->phone, e))
@@ -74,7 +73,7 @@ static bool form_ok(struct req *req, struct user_edit *in, struct err *e)
     if (in->channel.n && !str_is(in->channel, "sms") && !str_is(in->channel, "whatsapp"))
         return err_set(e, 400, "validation_failed",
                        "Invalid channel, supported values are 'sms' or 'whatsapp'");
-    return !in->password.p || password_rules_check(c, in->password, NULL, e);
+    return !in->password.p || password_rules_ask(req, in->password, e);
 }
 
 static bool rights_ok(const struct req *req, const struct plan *p, struct err *e)

@@ -7,7 +7,7 @@
 
 static pthread_once_t evp_once = PTHREAD_ONCE_INIT;
 static pthread_key_t evp_key;
-static EVP_MD *evp_md_sha224, *evp_md_sha256, *evp_md_sha512;
+static EVP_MD *evp_md_sha1, *evp_md_sha224, *evp_md_sha256, *evp_md_sha512;
 
 static _Thread_local EVP_MD_CTX *scratch;
 
@@ -19,12 +19,19 @@ static void scratch_free(void *ctx)
 
 static void evp_start(void)
 {
+    evp_md_sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
     evp_md_sha224 = EVP_MD_fetch(NULL, "SHA224", NULL);
     evp_md_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     evp_md_sha512 = EVP_MD_fetch(NULL, "SHA512", NULL);
-    BUG(!evp_md_sha224 || !evp_md_sha256
+    BUG(!evp_md_sha1 || !evp_md_sha224 || !evp_md_sha256
         || !evp_md_sha512); /* no default provider: a broken system */
     BUG(pthread_key_create(&evp_key, scratch_free) != 0);
+}
+
+const EVP_MD *evp_sha1(void)
+{
+    pthread_once(&evp_once, evp_start);
+    return evp_md_sha1;
 }
 
 const EVP_MD *evp_sha224(void)

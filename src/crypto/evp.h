@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 
+const EVP_MD *evp_sha1(void);
 const EVP_MD *evp_sha224(void);
 const EVP_MD *evp_sha256(void);
 const EVP_MD *evp_sha512(void);

@@ -26,6 +26,13 @@ void hash_sha256_2(struct str a, struct str b, unsigned char out[32])
     digest(evp_sha256(), a, b, out);
 }
 
+void hash_sha1_hex(struct str s, char out[41])
+{
+    unsigned char bytes[20];
+    digest(evp_sha1(), s, S(""), bytes);
+    hex_encode(bytes, sizeof(bytes), out);
+}
+
 void hash_sha256_hex(struct str s, char out[65])
 {
     unsigned char bytes[32];

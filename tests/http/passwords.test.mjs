@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a password must be like: length, characters, and not one of those that everybody tries first.
 import assert from 'node:assert/strict'
-import { before, describe, test } from 'node:test'
+import { createHash } from 'node:crypto'
+import http from 'node:http'
+import { after, before, describe, test } from 'node:test'
 import { email, password, signedUp, start } from '../lib/basalt.mjs'
 import { isRefusal } from '../lib/refused.mjs'
 
@@ -112,6 +114,57 @@ describe('with rules of its own', () => {
     const made = await signup(off, 'football')
     assert.equal(made.status, 200)
     assert.equal(made.json.weak_password, undefined)
+  })
+})
+
+describe('known from a leak', () => {
+  // The range API, of this test's own: what it was asked for, and the leaked words it knows.
+  const asked = []
+  const leaked = ['leaked-word-1', 'Correct-horse-7']
+  const service = http.createServer((request, response) => {
+    asked.push({ path: request.url, agent: request.headers['user-agent'] })
+    if (request.url.startsWith('/broken')) return response.writeHead(500).end()
+    const prefix = request.url.split('/').pop().toUpperCase()
+    const digests = leaked.map((word) => createHash('sha1').update(word).digest('hex').toUpperCase())
+    const lines = digests.filter((d) => d.startsWith(prefix)).map((d) => `${d.slice(5)}:17`)
+    lines.push(`${'0'.repeat(35)}:3`, `${createHash('sha1').update('padded-word').digest('hex')
+      .toUpperCase().slice(5)}:0`)
+    response.end(lines.join('\r\n'))
+  })
+  let asking, broken, careful
+  before(async () => {
+    await new Promise((resolve) => service.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${service.address().port}`
+    const at = (path, more) => server.beside({ password_hibp_enabled: true,
+      password_hibp_url: url + path, ...more })
+    asking = await at('')
+    broken = await at('/broken')
+    careful = await at('/broken', { password_hibp_fail_closed: true })
+  })
+  after(() => service.close())
+
+  test('is refused at signup and change, and told at login; only five digits leave', async () => {
+    await weak((version) => signup(asking, leaked[0], { version }), ['pwned'], pwned)
+    assert.match(asked[0].path, /^\/range\/[0-9A-Fa-f]{5}$/)
+    assert.equal(asked[0].agent, 'basalt')
+    const user = await signedUp(asking, { password: 'never-leaked-8' })
+    await weak((version) => asking.auth('PUT', '/user', { token: user.token,
+      json: { password: leaked[0] }, version }), ['pwned'], pwned)
+    await weak((version) => asking.service('PUT', `/admin/users/${user.id}`,
+      { json: { password: leaked[0] }, version }), ['pwned'], pwned)
+    const old = await signedUp(server)
+    const again = await login(asking, old.email, password)
+    assert.deepEqual(again.json.weak_password, { message: pwned, reasons: ['pwned'] })
+    assert.equal((await signup(asking, 'padded-word')).status, 200)
+  })
+
+  test('while the service is away nobody waits, or nobody may, as it is set', async () => {
+    const made = await signup(broken, leaked[0])
+    assert.equal(made.status, 200, made.text)
+    for (const version of [null, '2024-01-01'])
+      isRefusal(await signup(careful, leaked[0], { version }), { status: 503,
+        code: 'unexpected_failure', message: /cannot be checked/, version })
+    assert.equal((await login(careful, made.json.user.email, leaked[0])).status, 200)
   })
 })
 
