@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/auth_private.h"
+#include "auth/one_time.h"
 #include "auth/password_rules.h"
 
 #include <stdio.h>
 
 #include "base/base64.h"
+#include "base/json.h"
 #include "crypto/hash.h"
 
 enum { PHONE_DIGITS_MAX = 15 };
@@ -22,20 +24,36 @@ static void note(struct pg_tx *tx, struct req *req, enum audit_event event, stru
                   .event = event, .actor_kind = str_from(actor_kind), .subject_id = subject});
 }
 
+/* Confirming marks the metadata too, as at signup (GoTrue, user.go). */
+static bool metadata_of(struct req *req, const struct user_change *c, struct str *out,
+                        struct err *e)
+{
+    *out = c->user_metadata;
+    return !c->confirm_email
+           || json_merge(S("{\"email_verified\":true}"),
+                         c->user_metadata.p ? c->user_metadata : S("{}"), req->arena, out, e);
+}
+
 static void change_queue(struct pg_tx *tx, struct req *req, struct str id,
-                         const struct user_change *c, struct str hash)
+                         const struct user_change *c, struct str metadata, struct str hash)
 {
     pg_tx_add(tx, &user_update_sql,
               PG_ARGS(id, absent_if_empty(c->role), (struct str){0}, absent_if_empty(c->email),
                       pg_tx_bool(c->confirm_email), absent_if_empty(c->phone),
-                      pg_tx_bool(c->confirm_phone), hash, c->app_metadata, c->user_metadata,
+                      pg_tx_bool(c->confirm_phone), hash, c->app_metadata, metadata,
                       pg_tx_bool(c->set_ban), pg_tx_time(tx, c->banned_until_us)));
     if (c->email.n)
         pg_tx_add(tx, &identity_set_email_sql, PG_ARGS(id, c->email, pg_tx_bool(c->confirm_email)));
     if (c->phone.n)
         pg_tx_add(tx, &identity_set_phone_sql, PG_ARGS(id, c->phone, pg_tx_bool(c->confirm_phone)));
+    if (c->email.n || c->phone.n) {
+        pg_tx_add(tx, &verify_providers_sql, PG_ARGS(id));
+        pg_tx_add(tx, &user_lasting_sql, PG_ARGS(id));
+    }
     if (hash.p) /* no session survives a password change */
         pg_tx_add(tx, &session_delete_all_sql, PG_ARGS(id));
+    if (hash.p || c->email.n || c->phone.n || c->confirm_email || c->confirm_phone)
+        one_time_clear(tx, id); /* nor what a mail to the former address holds */
     note(tx, req, hash.p ? AUDIT_USER_PASSWORD_CHANGED : AUDIT_USER_MODIFIED, id, c->actor_kind);
 }
 
@@ -82,10 +100,11 @@ bool user_admin_update(struct req *req, struct str id, const struct user_change 
             || !hasher_make(req, c->password, &hash, e)))
         return false;
 
+    struct str metadata;
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
-    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e))
+    if (!metadata_of(req, c, &metadata, e) || !pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e))
         return false;
-    change_queue(&tx, req, id, c, hash);
+    change_queue(&tx, req, id, c, metadata, hash);
     unsigned last = tx.count;
     pg_tx_add(&tx, &user_by_id_sql, PG_ARGS(id));
     if (!pg_tx_flush(&tx, e))

@@ -209,6 +209,7 @@ static bool queue_email(struct pg_tx *tx, struct req *req, const struct plan *p,
     if (u->is_anonymous && auth_config_of(req)->autoconfirm) { /* like a signup; everybody else verifies */
         pg_tx_add(tx, &identity_set_email_sql, PG_ARGS(id, email, pg_tx_bool(true)));
         pg_tx_add(tx, &user_email_set_sql, PG_ARGS(id, email));
+        pg_tx_add(tx, &verify_providers_sql, PG_ARGS(id));
         one_time_clear(tx, id);
         return true;
     }

@@ -348,3 +348,48 @@ describe('basalt user', () => {
     }
   })
 })
+
+describe('what a change by an administrator ends', () => {
+  const tokens = async (id) => (await server.sql(`select
+    (select count(*)::int from auth.one_time_tokens where user_id = $1) as rows,
+    recovery_token, email_change, email_change_token_new from auth.users where id = $1`, [id]))[0]
+  const pending = async () => {
+    const user = await signedUp(server)
+    await server.service('POST', '/admin/generate_link', { json: { type: 'recovery', email: user.email } })
+    await server.service('POST', '/admin/generate_link', { json: { type: 'email_change_new',
+      email: user.email, new_email: email('wished') } })
+    const held = await tokens(user.id)
+    assert.ok(held.rows === 2 && held.recovery_token && held.email_change_token_new)
+    return user
+  }
+
+  test('links sent before die with the password and with the address', async () => {
+    for (const json of [{ password: 'set-by-admin' }, { email: email('given') },
+      { email_confirm: true }]) {
+      const user = await pending()
+      const changed = await admin('PUT', `/${user.id}`, { json })
+      assert.equal(changed.status, 200, changed.text)
+      const left = await tokens(user.id)
+      assert.deepEqual([left.rows, left.recovery_token, left.email_change_token_new], [0, '', ''])
+      if (json.email) assert.equal(left.email_change, '')
+    }
+    const kept = await pending()
+    await admin('PUT', `/${kept.id}`, { json: { user_metadata: { a: 1 }, ban_duration: '1h' } })
+    assert.equal((await tokens(kept.id)).rows, 2)
+  })
+
+  test('confirming marks the metadata; an anonymous user with a confirmed address is permanent',
+    async () => {
+      const made = await create()
+      const shown = await admin('PUT', `/${made.id}`, { json: { email_confirm: true,
+        user_metadata: { a: 1 } } })
+      assert.deepEqual(shown.json.user_metadata, { a: 1, email_verified: true })
+      const anonymous = (await server.auth('POST', '/signup', { json: {} })).json.user
+      const still = await admin('PUT', `/${anonymous.id}`, { json: { email: email('unseen') } })
+      assert.equal(still.json.is_anonymous, true)
+      const lasting = await admin('PUT', `/${anonymous.id}`, { json: { email: email('seen'),
+        email_confirm: true } })
+      assert.equal(lasting.json.is_anonymous, false)
+      assert.deepEqual(lasting.json.app_metadata, { provider: 'email', providers: ['email'] })
+    })
+})

@@ -1,9 +1,5 @@
 -- user_email_set(id uuid, email text) -> ()
--- At once and confirmed: an anonymous user becomes a permanent one. The identity is written before this.
-with providers as (
-    select coalesce(jsonb_agg(p.provider order by p.since), '[]') as list
-    from (select i.provider, min(i.created_at) as since from auth.identities i where i.user_id = $1 group by 1) p
-)
+-- At once and confirmed: an anonymous user becomes a permanent one.
 update auth.users u
 set email = coalesce(
         (
@@ -16,8 +12,5 @@ set email = coalesce(
     email_confirmed_at = now(),
     email_change = '',
     is_anonymous = false,
-    raw_app_meta_data = case when jsonb_typeof(u.raw_app_meta_data) = 'object' then u.raw_app_meta_data else '{}' end
-        || jsonb_build_object('provider', providers.list -> 0, 'providers', providers.list),
     updated_at = now()
-from providers
 where u.id = $1

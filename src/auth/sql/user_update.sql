@@ -28,8 +28,8 @@ set role = coalesce($2, u.role),
         where not coalesce($10, '{}') @> jsonb_build_object(m.key, null)
     ),
     banned_until = case when $11 then $12 else u.banned_until end,
-    confirmation_token = case when $8 is null and $5 is not true then u.confirmation_token else '' end,
-    recovery_token = case when $8 is null then u.recovery_token else '' end,
+    email_change = case when $4 is null then u.email_change else '' end,
+    email_change_confirm_status = case when $4 is null then u.email_change_confirm_status else 0 end,
     updated_at = now()
 where u.id = $1
 returning u.id
