@@ -314,9 +314,12 @@ static void login_queue(struct pg_tx *tx, struct req *req, const struct signup *
 static bool also_queue(struct pg_tx *tx, struct req *req, const struct signup *in,
                        const struct rows *r, const struct user *u, struct err *e)
 {
-    struct user planned = {
-        .id = u->id, .email = in->email, .phone = in->phone, .user_metadata = r->user_metadata};
-    return !in->also || in->also(tx, req, &planned, in->also_ctx, e);
+    struct user *planned = arena_new(req->arena, struct user, 1); /* audit notes may point into it */
+    planned->id = u->id;
+    planned->email = in->email;
+    planned->phone = in->phone;
+    planned->user_metadata = r->user_metadata;
+    return !in->also || in->also(tx, req, planned, in->also_ctx, e);
 }
 
 /* Everything is in the flush; what the rows became (triggers may have changed them) comes back with it. */
