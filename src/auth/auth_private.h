@@ -60,6 +60,12 @@ enum { USER_COLUMNS = 27 };
 int64_t user_time(const struct pg_result *r, size_t row, unsigned column);
 /* A row of basalt.user_row, copied into the arena; every user_* statement returns its columns in one order. */
 MUST_CHECK bool user_from_row(const struct pg_result *r, size_t row, struct arena *a, struct user *out, struct err *e);
+/*
+ * Flushes tx: the user of the (normalised) address, locked until it ends, so that of two who ask at once
+ * the second sees what the first has done.
+ */
+MUST_CHECK bool user_find_locked(struct pg_tx *tx, struct req *req, struct str email, struct user *out,
+                                 bool *found, struct err *e);
 
 /* session.c */
 enum { SESSION_REFRESH_TOKEN_LENGTH = 12 };

@@ -126,19 +126,6 @@ static bool make_user(struct req *req, struct making *m, struct err *e)
 
 /* ---- for somebody known ---------------------------------------------------------------------- */
 
-static bool find(struct pg_tx *tx, struct req *req, struct str email, struct user *out, bool *found,
-                 struct err *e)
-{
-    struct str aud = auth_audience(req);
-    pg_tx_add(tx, &user_lock_by_email_sql, PG_ARGS(email, aud));
-    pg_tx_add(tx, &user_by_email_sql, PG_ARGS(email, aud));
-    if (!pg_tx_flush(tx, e))
-        return false;
-    const struct pg_result *r = pg_tx_result(tx, 1);
-    *found = pg_row_count(r) > 0;
-    return !*found || user_from_row(r, 0, req->arena, out, e);
-}
-
 static bool may_have(struct pg_tx *tx, const struct making *m, const struct user *u, struct err *e)
 {
     if ((m->type == SIGNUP || m->type == INVITE) && user_confirmed(u))
@@ -159,7 +146,7 @@ static bool change_user(struct req *req, struct making *m, struct err *e)
     bool found;
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
     if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e)
-        || !find(&tx, req, m->ask->email, &u, &found, e) || !found || !may_have(&tx, m, &u, e))
+        || !user_find_locked(&tx, req, m->ask->email, &u, &found, e) || !found || !may_have(&tx, m, &u, e))
         return false;
     struct str id = uuid_str(&u.id);
     if (m->type == SIGNUP && m->ask->data.p)

@@ -15,20 +15,6 @@ static bool refused(const struct req *req, struct err *e)
     return true;
 }
 
-/* The user of the address, locked until tx ends, so that two who ask at once get one mail. */
-static bool find(struct pg_tx *tx, struct req *req, struct str email, struct user *out, bool *found,
-                 struct err *e)
-{
-    struct str aud = auth_audience(req);
-    pg_tx_add(tx, &user_lock_by_email_sql, PG_ARGS(email, aud));
-    pg_tx_add(tx, &user_by_email_sql, PG_ARGS(email, aud));
-    if (!pg_tx_flush(tx, e))
-        return false;
-    const struct pg_result *r = pg_tx_result(tx, 1);
-    *found = pg_row_count(r) > 0;
-    return !*found || user_from_row(r, 0, req->arena, out, e);
-}
-
 static void note(struct pg_tx *tx, struct req *req, const struct user *u, enum audit_event event)
 {
     audit_add(tx, req,
@@ -61,7 +47,7 @@ static bool send_to(struct req *req, struct str email, const struct token_mail *
     bool found;
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
     *out = ASKED_NOBODY;
-    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !find(&tx, req, email, &u, &found, e))
+    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !user_find_locked(&tx, req, email, &u, &found, e))
         return false;
     if (!found)
         return true;
@@ -142,7 +128,7 @@ bool mail_flow_resend_signup(struct req *req, const struct mail_ask *ask, struct
     struct user u;
     bool found;
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
-    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !find(&tx, req, ask->email, &u, &found, e))
+    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !user_find_locked(&tx, req, ask->email, &u, &found, e))
         return false;
     return !found || user_confirmed(&u) || send(&tx, req, &m, &u, e) || refused(req, e);
 }
@@ -152,7 +138,7 @@ bool mail_flow_resend_change(struct req *req, const struct mail_ask *ask, struct
     struct user u;
     bool found;
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
-    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !find(&tx, req, ask->email, &u, &found, e))
+    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !user_find_locked(&tx, req, ask->email, &u, &found, e))
         return false;
     if (!found || !u.email_change.n)
         return true;

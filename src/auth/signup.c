@@ -464,21 +464,14 @@ bool signup_run(struct req *req, const struct signup *in, struct login *out, str
 bool signup_repeat(struct req *req, struct str email, const struct token_mail *mail, struct user *out,
                    bool *found, struct err *e)
 {
-    struct str aud = auth_audience(req);
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
     *found = false;
     audit_forget(req); /* of the signup that was refused */
-    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e))
+    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e)
+        || !user_find_locked(&tx, req, email, out, found, e))
         return false;
-    pg_tx_add(&tx, &user_lock_by_email_sql, PG_ARGS(email, aud));
-    pg_tx_add(&tx, &user_by_email_sql, PG_ARGS(email, aud));
-    if (!pg_tx_flush(&tx, e))
-        return false;
-    if (pg_row_count(pg_tx_result(&tx, 1)) == 0)
+    if (!*found)
         return true;
-    *found = true;
-    if (!user_from_row(pg_tx_result(&tx, 1), 0, req->arena, out, e))
-        return false;
     bool again = !user_confirmed(out);
     if (again && (!one_time_frequency(req, out->confirmation_sent_us, e)
                   || !token_mail_queue(&tx, req, mail, out, e)))

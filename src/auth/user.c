@@ -153,6 +153,19 @@ bool user_load_by_email(struct req *req, struct str email, struct user *out, str
     return pg_tx_commit(&tx, e) && user_only(&tx, req, out, e);
 }
 
+bool user_find_locked(struct pg_tx *tx, struct req *req, struct str email, struct user *out,
+                      bool *found, struct err *e)
+{
+    struct str aud = auth_audience(req);
+    pg_tx_add(tx, &user_lock_by_email_sql, PG_ARGS(email, aud));
+    pg_tx_add(tx, &user_by_email_sql, PG_ARGS(email, aud));
+    if (!pg_tx_flush(tx, e))
+        return false;
+    const struct pg_result *r = pg_tx_result(tx, 1);
+    *found = pg_row_count(r) > 0;
+    return !*found || user_from_row(r, 0, req->arena, out, e);
+}
+
 bool user_confirmed(const struct user *u)
 {
     return u->email_confirmed_us || u->phone_confirmed_us;
