@@ -91,17 +91,33 @@ static bool hook_agrees(struct req *req, const struct user *u, bool right, struc
            && err_set(e, 400, "invalid_credentials", "%.*s", STR_ARG(d.message));
 }
 
+/* As much of the user as the checks need; nothing else may tell known addresses from others by time. */
+static bool find(struct req *req, struct str email, struct user *out, bool *known, struct err *e)
+{
+    CLEANUP(pg_tx_end) struct pg_tx tx = {0};
+    if (!pg_tx_single(&tx, req->pg, PG_LOGIN_AUTH, e))
+        return false;
+    pg_tx_add(&tx, &login_find_sql, PG_ARGS(email, auth_audience(req)));
+    if (!pg_tx_commit(&tx, e))
+        return false;
+    const struct pg_result *r = pg_tx_result(&tx, 0);
+    *known = uuid_parse(pg_row_str(r, 0, LOGIN_FIND_ID), &out->id);
+    out->email = arena_str(req->arena, pg_row_str(r, 0, LOGIN_FIND_EMAIL));
+    out->password = arena_str(req->arena, pg_row_str(r, 0, LOGIN_FIND_ENCRYPTED_PASSWORD));
+    out->email_confirmed_us = user_time(r, 0, LOGIN_FIND_EMAIL_CONFIRMED_AT);
+    out->banned_until_us = user_time(r, 0, LOGIN_FIND_BANNED_UNTIL);
+    out->deleted_us = user_time(r, 0, LOGIN_FIND_DELETED_AT);
+    return true;
+}
+
 /* Unknown users, users without a password and deleted ones cost the same hash as a wrong password. */
 static bool attempt_check(struct req *req, struct offload_place *place, struct str email,
                           struct str password, struct attempt *out, struct err *e)
 {
     struct user u = {0};
-    bool known = user_load_by_email(req, email, &u, e);
-    if (!known && e->status != 404)
-        return false;
-    err_clear(e);
-    bool right = false, stale = false;
-    if (!hasher_check(req, place, password, u.deleted_us ? S("") : u.password, &right, &stale, e))
+    bool known = false, right = false, stale = false;
+    if (!find(req, email, &u, &known, e)
+        || !hasher_check(req, place, password, u.deleted_us ? S("") : u.password, &right, &stale, e))
         return false;
     if (known && !u.deleted_us && !hook_agrees(req, &u, right, e))
         return false;
