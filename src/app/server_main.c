@@ -111,11 +111,11 @@ static const char *captcha_url(const struct settings *s)
                : "https://api.hcaptcha.com/siteverify";
 }
 
-static bool open_auth(struct settings *s, const char *api_url, struct guard *guard,
-                      const struct database *db, struct auth **out, struct err *e)
+static bool open_auth(struct settings *s, const char *api_url, const struct secrets *k,
+                      const struct database *db, struct services *v, struct err *e)
 {
     struct auth_config c = {
-        .guard = guard,
+        .guard = v->guard,
         .api_url = text(api_url),
         .site_url = text(s->site_url ? s->site_url : api_url),
         .audience = text(s->jwt_aud),
@@ -140,6 +140,7 @@ static bool open_auth(struct settings *s, const char *api_url, struct guard *gua
         .link_page = strcmp(s->mail_link_confirm, "page") == 0,
         .otp_life_us = s->otp_exp * CLOCK_S,
         .otp_length = s->otp_length >= 6 && s->otp_length <= 10 ? s->otp_length : 6,
+        .one_time_secret = text(k->jwt_secret),
         .mail_frequency_us = s->smtp_max_frequency,
         .flow_life_us = s->flow_state_expiry > 300 * CLOCK_S ? s->flow_state_expiry : 300 * CLOCK_S,
         .password_characters = text(s->password_required_characters),
@@ -191,7 +192,7 @@ static bool open_auth(struct settings *s, const char *api_url, struct guard *gua
     if (s->captcha_enabled && !s->captcha_secret)
         return err_set(e, 2, "captcha_secret",
                        "captcha_enabled needs captcha_secret, the secret key from the provider");
-    return settings_smtp(s, &c.smtp, e) && auth_open(&c, out, e);
+    return settings_smtp(s, &c.smtp, e) && auth_open(&c, &v->auth, e);
 }
 
 static bool open_quota(const struct settings *s, const struct secrets *k, struct quota **out,
@@ -241,8 +242,7 @@ bool server_main_services(struct settings *s, const char *api_url, const struct 
     emergency_set(db->emergency);
     access_set(db->roles);
     if (open_quota(s, secrets, &v.quota, e) && open_context(s, &v.context, e)
-        && open_guard(s, secrets, &v.guard, e)
-        && open_auth(s, api_url, v.guard, db, &v.auth, e)) {
+        && open_guard(s, secrets, &v.guard, e) && open_auth(s, api_url, secrets, db, &v, e)) {
         v.account = open_account(s);
         *out = v;
         return true;

@@ -76,6 +76,7 @@ struct auth_config {
     bool link_page;                 /* a link of a mail shows a page; its button spends the token */
     int64_t otp_life_us, mail_frequency_us; /* of one-time tokens; least time between two mails of a purpose */
     int64_t otp_length;             /* digits, 6 to 10 */
+    struct str one_time_secret;     /* makes a token's hash; the same on every node */
     int64_t flow_life_us;           /* of a PKCE flow, 5 min */
     struct str password_characters; /* sets separated by ':', one character of each is needed */
     enum password_blocklist password_blocklist;

@@ -4,7 +4,9 @@
 
 #include "auth/mail_flow.h"
 #include "auth/redirect.h"
+#include "base/clock.h"
 #include "base/json.h"
+#include "runtime/fiber.h"
 
 struct mail_in {
     struct str type, email, phone, data, channel, code_challenge, code_challenge_method;
@@ -35,9 +37,21 @@ static bool ask_read(struct req *req, const struct mail_in *in, struct mail_ask 
            && flow_pkce_read(in->code_challenge, in->code_challenge_method, &out->pkce, e);
 }
 
-/* The same for every address. */
-static bool sent(struct resp *resp, struct err *e)
+/* Longer than the work for a user that exists takes, so that how long it took says nothing. */
+enum { ANSWER_AFTER_US = 200 * CLOCK_MS };
+
+static bool waited(const struct req *req, struct err *e)
 {
+    int64_t left = req->head_us + ANSWER_AFTER_US - clock_mono_us();
+    return !auth_config_of(req)->enumeration_strict || left <= 0 || fiber_sleep(left) != FIBER_GONE
+           || fiber_fail(FIBER_GONE, e);
+}
+
+/* The same for every address. */
+static bool sent(struct req *req, struct resp *resp, struct err *e)
+{
+    if (!waited(req, e))
+        return false;
     struct buf *b = resp_json(resp, 200);
     json_put_open(b, '{');
     json_put_close(b, '}');
@@ -68,7 +82,7 @@ bool mail_api_otp(struct req *req, struct resp *resp, struct err *e)
     if (!in.email.n)
         return err_set(e, 400, "validation_failed", "One of email or phone must be set");
     return links_enabled(auth_config_of(req), e) && ask_read(req, &in, &ask, e)
-           && mail_flow_sign_in(req, &ask, e) && sent(resp, e);
+           && mail_flow_sign_in(req, &ask, e) && sent(req, resp, e);
 }
 
 /* POST /auth/v1/magiclink: the older name of /otp, for addresses alone. */
@@ -81,7 +95,7 @@ bool mail_api_magiclink(struct req *req, struct resp *resp, struct err *e)
     if (!in.email.n)
         return err_set(e, 422, "validation_failed", "Password recovery requires an email");
     return links_enabled(auth_config_of(req), e) && ask_read(req, &in, &ask, e)
-           && mail_flow_sign_in(req, &ask, e) && sent(resp, e);
+           && mail_flow_sign_in(req, &ask, e) && sent(req, resp, e);
 }
 
 /* POST /auth/v1/recover */
@@ -95,7 +109,7 @@ bool mail_api_recover(struct req *req, struct resp *resp, struct err *e)
         return err_set(e, 400, "validation_failed", "Password recovery requires an email");
     if (!auth_config_of(req)->email_enabled)
         return err_set(e, 400, "email_provider_disabled", "Email logins are disabled");
-    return ask_read(req, &in, &ask, e) && mail_flow_recover(req, &ask, e) && sent(resp, e);
+    return ask_read(req, &in, &ask, e) && mail_flow_recover(req, &ask, e) && sent(req, resp, e);
 }
 
 struct resend_row {
@@ -140,5 +154,5 @@ bool mail_api_resend(struct req *req, struct resp *resp, struct err *e)
     const struct resend_row *row;
     return json_read(req->body, &mail_shape, &in, req->arena, e)
            && resend_checked(auth_config_of(req), &in, &row, e) && ask_read(req, &in, &ask, e)
-           && row->run(req, &ask, e) && sent(resp, e);
+           && row->run(req, &ask, e) && sent(req, resp, e);
 }

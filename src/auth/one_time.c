@@ -2,8 +2,9 @@
 #include "auth/one_time.h"
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/rand.h"
-#include "crypto/hash.h"
+#include "crypto/hmac.h"
 
 /* Names of auth.one_time_token_type. */
 static const char *const kind_names[ONE_TIME_KIND_COUNT] = {
@@ -17,7 +18,10 @@ static const char *const kind_names[ONE_TIME_KIND_COUNT] = {
 struct str one_time_hash(struct req *req, struct str address, struct str otp)
 {
     char *hex = arena_alloc(req->arena, ONE_TIME_HASH_LENGTH + 1);
-    hash_sha224_hex(arena_printf(req->arena, "%.*s%.*s", STR_ARG(address), STR_ARG(otp)), hex);
+    unsigned char mac[32];
+    hmac_sha256(auth_config_of(req)->one_time_secret,
+                arena_printf(req->arena, "one-time %.*s %.*s", STR_ARG(address), STR_ARG(otp)), mac);
+    hex_encode(mac, ONE_TIME_HASH_LENGTH / 2, hex);
     return str_of(hex, ONE_TIME_HASH_LENGTH);
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One-time tokens of mails: a code of digits, and of address and code the SHA-224 that a link carries
- * and that is all the database keeps (spec auth.md §1.4, §6.15-16). A user has one of each kind, every
- * new one voids the former, and any success voids all. Private to auth/.
+ * One-time tokens of mails: a code of digits, and of address and code the hash that a link carries and
+ * that is all the database keeps (spec auth.md §1.4, §6.15-16). A user has one of each kind, every new
+ * one voids the former, and any success voids all. As long as GoTrue's SHA-224, but keyed: whoever
+ * knows an address could try its million codes as links otherwise, past the limit on codes, since
+ * of a link that is wrong nobody can say whose it was meant to be. Private to auth/.
  */
 #ifndef AUTH_ONE_TIME_H
 #define AUTH_ONE_TIME_H

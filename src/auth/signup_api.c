@@ -84,8 +84,12 @@ static bool repeated(struct req *req, struct resp *resp, const struct signup *s,
     err_clear(e);
     struct user known;
     bool found;
-    if (!signup_repeat(req, s->email, s->mail, &known, &found, e))
-        return false;
+    if (!signup_repeat(req, s->email, s->mail, &known, &found, e)) {
+        if (!auth_config_of(req)->enumeration_strict || e->status != 429)
+            return false;
+        err_clear(e); /* too soon for another mail: nobody is told whose address has had one */
+        known.confirmation_sent_us = req->now_us;
+    }
     struct buf *b = resp_json(resp, 200);
     if (found && !user_confirmed(&known))
         put_unconfirmed(b, &known);

@@ -76,13 +76,26 @@ static struct str oauth_error(int status)
     }
 }
 
-static bool redirect_error(struct req *req, struct resp *resp, struct str target, bool pkce,
-                           const struct err *why, struct err *e)
+/* What broke is for the log: the app behind the link is told what a body would say (GoTrue, errors.go). */
+static struct err shown_of(const struct err *why)
 {
+    struct err shown = *why;
+    if (why->status == 500)
+        err_set(&shown, 500, "unexpected_failure",
+                "Unexpected failure, please check server logs for more information");
+    return shown;
+}
+
+static bool redirect_error(struct req *req, struct resp *resp, struct str target, bool pkce,
+                           struct err *why, struct err *e)
+{
+    struct err shown = shown_of(why);
+    if (why->status >= 500)
+        req->failure = why;
     struct parameter list[] = {
-        {"error", oauth_error(why->status)},
-        {"error_code", str_from(why->code)},
-        {"error_description", str_from(why->message)},
+        {"error", oauth_error(shown.status)},
+        {"error_code", str_from(shown.code)},
+        {"error_description", str_from(shown.message)},
         {"sb", S("")},
     };
     return redirect(req, resp, target, pkce, true, list, sizeof(list) / sizeof(list[0]), e);
@@ -110,12 +123,9 @@ static bool link_opened(struct req *req, struct resp *resp, struct str type, str
     struct verify_in in = {.type = type, .token_hash = token};
     struct verify_out out;
     bool pkce = str_starts(token, S("pkce_"));
-    struct err why = {0};
-    if (!verify_type_known(type, &why) || !verify_run(req, &in, true, &out, &why)) {
-        if (why.status >= 500) /* a browser can try again, and the log has the reason */
-            *e = why;
-        return why.status < 500 && redirect_error(req, resp, target, pkce, &why, e);
-    }
+    struct err *why = arena_new(req->arena, struct err, 1);
+    if (!verify_type_known(type, why) || !verify_run(req, &in, true, &out, why))
+        return redirect_error(req, resp, target, pkce, why, e);
     if (out.half)
         return redirect(req, resp, target, pkce, true,
                         (struct parameter[]){{"message", half_done}, {"sb", S("")}}, 2, e);

@@ -191,6 +191,10 @@ static void check_exposure(struct doctor *d)
         warn(d, "passwords may be shorter than 8", "set password_min_length=8");
     if (settings_password_blocklist(s) != PASSWORD_BLOCKLIST_REFUSE)
         warn(d, "the most common passwords may be set", "set password_blocklist=refuse");
+    if (strcmp(s->enumeration_protection, "strict") != 0)
+        warn(d, "refusals of mails tell who has an account", "set enumeration_protection=strict");
+    if (strcmp(s->mail_link_confirm, "page") != 0)
+        warn(d, "a mail scanner that opens links spends them", "set mail_link_confirm=page");
 }
 
 int doctor_command(struct settings *s, const char **args, int n)

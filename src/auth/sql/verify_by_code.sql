@@ -15,7 +15,7 @@ where t.relates_to = $1
     and u.aud = $2
     and t.token_hash in ($3, 'pkce_' || $3)
     and t.token_type::text = any (string_to_array($4, ','))
-    and t.relates_to in (lower(coalesce(u.email, '')), lower(coalesce(u.email_change, '')))
+    and t.relates_to = lower(case t.token_type when 'email_change_token_new' then u.email_change else u.email end)
     and u.instance_id = '00000000-0000-0000-0000-000000000000'
     and u.deleted_at is null
 limit 1
