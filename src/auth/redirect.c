@@ -4,11 +4,13 @@
 #include "auth/auth_private.h"
 #include "base/glob.h"
 #include "base/url.h"
+#include "base/utf8.h"
 
 /* 127.0.0.0/8 in dotted form, or ::1: where an app of the user's own machine listens (RFC 8252 §7.3). */
 static bool is_loopback(struct str host)
 {
-    return str_is(host, "::1") || str_starts(host, S("127."));
+    size_t colon;
+    return str_is(host, "::1") || (str_starts(host, S("127.")) && !str_find_char(host, ':', &colon));
 }
 
 enum host_form { HOST_NAME, HOST_ADDRESS, HOST_NUMBER, HOST_FOREIGN };
@@ -77,11 +79,27 @@ static bool is_listed(struct str list, struct str url)
     return false;
 }
 
+/*
+ * As browsers read it, "https://a?b" has the path "/": without it a pattern for names would let its
+ * "*" run from the name into the query. room: one byte longer than whole.
+ */
+static struct str with_path(struct str whole, const struct url_parts *u, char *room)
+{
+    if (!is_http(u->scheme) || u->path.n || !u->query.p)
+        return whole;
+    size_t at = (size_t)(u->query.p - 1 - whole.p);
+    memcpy(room, whole.p, at);
+    room[at] = '/';
+    memcpy(room + at + 1, whole.p + at, whole.n - at);
+    return str_of(room, whole.n + 1);
+}
+
 bool redirect_allowed(struct str site_url, struct str allow_list, struct str url)
 {
     struct url_parts u;
     struct str whole, fragment;
-    if (url.n > GLOB_TEXT_MAX || !url_parse(url, &u) || u.userinfo.p)
+    char room[GLOB_TEXT_MAX + 1];
+    if (url.n > GLOB_TEXT_MAX || !utf8_valid(url) || !url_parse(url, &u) || u.userinfo.p)
         return false;
     if (is_own_site(site_url, &u))
         return true;
@@ -89,10 +107,10 @@ bool redirect_allowed(struct str site_url, struct str allow_list, struct str url
     if (form == HOST_NUMBER || (form == HOST_FOREIGN && is_http(u.scheme))
         || (u.host.n == 0 && is_http(u.scheme)))
         return false;
-    if (form == HOST_ADDRESS)
+    if (form == HOST_ADDRESS && (is_http(u.scheme) || !is_loopback(u.host)))
         return is_loopback(u.host);
     str_cut(url, '#', &whole, &fragment);
-    return is_listed(allow_list, whole);
+    return is_listed(allow_list, with_path(whole, &u, room));
 }
 
 struct str redirect_target(struct req *req, struct str asked)
