@@ -79,6 +79,7 @@ MUST_CHECK bool session_sign(struct req *req, const struct user *u, struct str a
  * now, and the token signed; else nothing is left to do. A session that was opened for it is taken
  * back when that fails, since nobody has its tokens; a refresh is repeated by its client.
  */
+#define SESSION_REFRESHED "token_refresh" /* method of a session that there was; GoTrue's word */
 MUST_CHECK bool session_issue(struct req *req, const struct user *u, const char *method,
                               struct token_pair *pair, struct err *e);
 /* Ends all sessions of a user who has not asked for it. */

@@ -119,7 +119,8 @@ bool e2e_token(struct req *req, const struct e2e_session *s, struct token_pair *
     if (!s->session_id.text[0] || s->expires_us <= req->now_us)
         return not_found(e);
     if (!user_load(req, uuid_str(&s->user_id), &u, e)
-        || !session_sign(req, &u, S("aal1"), session_amr(req, "password"), &pair, e))
+        || !session_sign(req, &u, S("aal1"), session_amr(req, "password"), &pair, e)
+        || !session_issue(req, &u, SESSION_REFRESHED, &pair, e))
         return false;
     *out = pair;
     return true;

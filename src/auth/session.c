@@ -13,7 +13,6 @@
 static const struct str refresh_alphabet = S_INIT("abcdefghijklmnopqrstuvwxyz234567");
 
 /* Nobody could send a token that does not fit into a header line, with its name and scheme. */
-#define SESSION_REFRESHED "token_refresh" /* GoTrue's word for the grant */
 enum { CLAIMS_MAX = 64 * 1024, TOKEN_MAX = HEAD_LINE_MAX - (int)sizeof("Authorization: Bearer ") };
 
 static struct str refresh_token_new(struct arena *a)

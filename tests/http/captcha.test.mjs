@@ -82,7 +82,9 @@ describe('with a captcha', () => {
 describe('without one', () => {
   const message = 'captcha protection: request disallowed (no captcha_token found in request)'
   const routes = [['/signup', { email: 'a@example.com', password }],
-    ['/token?grant_type=password', { email: 'a@example.com', password }]]
+    ['/token?grant_type=password', { email: 'a@example.com', password }],
+    ['/otp', { email: 'a@example.com' }], ['/magiclink', { email: 'a@example.com' }],
+    ['/recover', { email: 'a@example.com' }], ['/resend', { email: 'a@example.com', type: 'signup' }]]
 
   for (const [target, json] of routes)
     test(`${target} is refused before anything is looked at`, async () => {

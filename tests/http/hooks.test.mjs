@@ -385,12 +385,14 @@ describe('a hook that sends mails', () => {
 
   before(async () => {
     mailing = await server.beside({ ...hook('send_email', `${web.url}/mail`), smtp_retry: '100ms',
+      ...hook('custom_access_token', `${web.url}/token`),
       mailer_autoconfirm: false, smtp_max_frequency: '0' })
     user = await signedUp(server)
   })
 
   const mails = () => web.requests.filter((r) => r.path === '/mail').map((r) => r.json)
   const heard = (n = 1) => waitFor(`${n} mails`, () => mails().length >= n && mails(), 40_000)
+  const sha224 = (text) => crypto.createHash('sha224').update(text).digest('hex')
   const stateOf = async (id) =>
     (await server.sql('select state from basalt.mail_state where user_id = $1 order by created_at', [id])).map((r) => r.state)
 
@@ -404,6 +406,46 @@ describe('a hook that sends mails', () => {
     assert.match(mail.email_data.token, /^\d{6}$/)
     signed(web.requests[0])
     await waitFor('sent', async () => (await stateOf(user.id)).join() === 'sent')
+  })
+
+  test('hears once of a change of address that both confirm, the pairs crossed', async () => {
+    const next = email('next')
+    const asked = await mailing.auth('PUT', '/user', { token: user.token, json: { email: next } })
+    assert.equal(asked.status, 200, asked.text)
+    const [{ user: told, email_data: data }] = await heard()
+    assert.equal(data.email_action_type, 'email_change')
+    assert.deepEqual([told.email, told.new_email], [user.email, next])
+    assert.equal(data.token_hash_new, sha224(user.email + data.token))
+    assert.equal(data.token_hash, sha224(next + data.token_new))
+    await waitFor('sent', async () => (await stateOf(user.id)).every((state) => state === 'sent'))
+    assert.equal(mails().length, 1)
+    for (const token_hash of [data.token_hash, data.token_hash_new]) {
+      const verified = await mailing.auth('POST', '/verify', { json: { type: 'email_change', token_hash } })
+      assert.equal(verified.status, 200, verified.text)
+    }
+    assert.equal((await server.sql('select email from auth.users where id = $1', [user.id]))[0].email, next)
+  })
+
+  test('sends what signs in: there too a hook writes the claims', async () => {
+    const plain = await signedUp(server)
+    await mailing.auth('POST', '/recover', { json: { email: plain.email } })
+    const [{ email_data: data }] = await heard()
+    assert.equal(data.email_action_type, 'recovery')
+    const verified = await mailing.auth('POST', '/verify',
+      { json: { type: 'recovery', token_hash: data.token_hash } })
+    assert.equal(claimsOf(verified.json.access_token).plan, 'gold', verified.text)
+
+    web.requests.length = 0
+    const verifier = crypto.randomBytes(32).toString('base64url')
+    await mailing.auth('POST', '/recover', { json: { email: plain.email, code_challenge_method: 's256',
+      code_challenge: crypto.createHash('sha256').update(verifier).digest('base64url') } })
+    const [{ email_data: linked }] = await heard()
+    const link = await mailing.call(
+      `/auth/v1/verify?type=recovery&token=${linked.token_hash}`, { headers: { accept: '*/*' } })
+    const code = new URL(link.headers.location).searchParams.get('code')
+    const exchanged = await mailing.auth('POST', '/token?grant_type=pkce',
+      { json: { auth_code: code, code_verifier: verifier } })
+    assert.equal(claimsOf(exchanged.json.access_token).plan, 'gold', exchanged.text)
   })
 
   test('is asked again while it fails', async () => {
