@@ -15,7 +15,8 @@ enum {
     DATA_MAX = 4 * 1024 * 1024, /* over a user's metadata at its largest */
     LINK_MAX = 16 * 1024,
 };
-static const int64_t life_us = 24 * 3600 * CLOCK_S; /* of what is not sent: its token's */
+static const int64_t life_us =
+    24 * 3600 * CLOCK_S; /* of what is not sent; its token's where that is shorter */
 
 /* ---- ConfirmationURL ------------------------------------------------------------------------ */
 
@@ -121,30 +122,48 @@ static struct str data_of(struct req *req, const struct mail *m)
     return b.failed ? (struct str){0} : buf_view(&b);
 }
 
-static bool authorized(const struct auth_config *c, struct str to, struct err *e)
+static bool authorized(const struct auth_config *c, struct str to)
 {
-    return c->mailer_authorized.n == 0 || str_list_has(c->mailer_authorized, to)
-           || err_set(e, 400, "email_address_not_authorized",
-                      "Email address \"%.*s\" cannot be used as it is not authorized", STR_ARG(to));
+    return c->mailer_authorized.n == 0 || str_list_has(c->mailer_authorized, to);
+}
+
+/*
+ * A notice tells of what has happened: it is no reason to refuse that, and no limit that a thief
+ * could use up first holds it back.
+ */
+static bool notice_goes(const struct auth_config *c, const struct mail *m)
+{
+    return (c->mailer_notifications >> m->kind & 1U) && m->to.n > 0 && authorized(c, m->to);
+}
+
+static bool may_ask(struct req *req, const struct mail *m, struct err *e)
+{
+    if (!authorized(auth_config_of(req), m->to))
+        return err_set(e, 400, "email_address_not_authorized",
+                       "Email address \"%.*s\" cannot be used as it is not authorized",
+                       STR_ARG(m->to));
+    return quota_mail(req, m->to, e);
 }
 
 bool mailer_queue(struct pg_tx *tx, struct req *req, const struct mail *m, struct err *e)
 {
     const struct auth_config *c = auth_config_of(req);
     struct uuid id = uuid_v7();
-    if (m->kind >= MAIL_FIRST_NOTICE && !(c->mailer_notifications >> m->kind & 1U))
+    bool notice = m->kind >= MAIL_FIRST_NOTICE;
+    if (notice && !notice_goes(c, m))
         return true;
     if (m->told_with_other && hook_enabled(auth_of(req), HOOK_SEND_EMAIL))
         return true;
-    if (!authorized(c, m->to, e) || !quota_mail(req, m->to, e))
+    if (!notice && !may_ask(req, m, e))
         return false;
+    int64_t life = notice || c->otp_life_us > life_us ? life_us : c->otp_life_us;
     struct str data = data_of(req, m);
     if (!data.p)
         return err_set(e, 413, "request_entity_too_large", "the mail is too large");
     pg_tx_add(tx, &mail_insert_sql,
               PG_ARGS(uuid_str(&id), str_from(letter_kind_name(m->kind)), m->to,
                       m->user ? uuid_str(&m->user->id) : (struct str){0}, data,
-                      pg_tx_time(tx, req->now_us + life_us)));
+                      pg_tx_time(tx, req->now_us + life)));
     jobs_add(tx, "mail", arena_printf(req->arena, "{\"id\":\"%s\"}", id.text), 0);
     return true;
 }

@@ -31,8 +31,8 @@ struct mail {
 };
 
 /*
- * Queued in tx (two statements; no flush): leaves only after its commit. A notification that is not
- * enabled is no error and no mail. e: 400 "email_address_not_authorized".
+ * Queued in tx (two statements; no flush): leaves only after its commit. A notice that is not enabled
+ * is no error and no mail. e: 400 "email_address_not_authorized", 429 "over_email_send_rate_limit".
  */
 MUST_CHECK bool mailer_queue(struct pg_tx *tx, struct req *req, const struct mail *m,
                              struct err *e);

@@ -64,6 +64,22 @@ test('only authorized addresses get mail, where they are listed', async () => {
   await some.stop()
 })
 
+test('a notice is sent where it is enabled, and is never a reason to refuse what it tells of', async () => {
+  const more = { ...settings, smtp_url: mail.url, mailer_notifications_password_changed_enabled: 'true' }
+  const told = await server.beside(more)
+  const silent = await server.beside({ ...more, mailer_authorized_addresses: 'nobody@example.com' })
+  const mails = async (user) => Number((await server.sql(
+    'select count(*) from basalt.mail_state where user_id = $1', [user.id]))[0].count)
+  for (const [where, count] of [[server, 0], [silent, 0], [told, 1]]) {
+    const user = await signedUp(where)
+    const answer = await where.auth('PUT', '/user', { token: user.token, json: { password: 'Another-horse-8' } })
+    assert.equal(answer.status, 200, answer.text)
+    assert.equal(await mails(user), count)
+    if (count) assert.equal((await mail.to(user.email)).subject, 'Your password was changed')
+  }
+  await Promise.all([told.stop(), silent.stop()])
+})
+
 test('a mail server that hangs costs requests nothing, even with one connection to PostgreSQL', async () => {
   const slow = await startMail()
   slow.mode = 'hang'
