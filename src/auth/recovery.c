@@ -2,9 +2,9 @@
 /* Passwords that are forgotten: asked for by address, set anew by what the mail brings. */
 #include "auth/auth_private.h"
 
+#include "auth/mail_flow.h"
 #include "auth/password_rules.h"
 #include "auth/redirect.h"
-#include "auth/token_mail.h"
 #include "base/clock.h"
 #include "guard/quota.h"
 #include "runtime/fiber.h"
@@ -14,38 +14,10 @@ enum { ANSWER_AFTER_US = 200 * CLOCK_MS };
 
 /* ---- asking for a mail ----------------------------------------------------------------------- */
 
-static bool may_have_mail(const struct req *req, const struct user *u)
-{
-    return u->email.n && !u->deleted_us && !u->is_sso && u->banned_until_us <= req->now_us
-           && auth_config_of(req)->email_enabled;
-}
-
-static bool mail_queue(struct req *req, const struct user *u, struct str redirect_to, struct err *e)
-{
-    struct token_mail m = {
-        .token = ONE_TIME_RECOVERY,
-        .kind = MAIL_RECOVERY,
-        .verify_type = "recovery",
-        .redirect_to = redirect_target(req, redirect_to),
-    };
-    CLEANUP(pg_tx_end) struct pg_tx tx = {0};
-    if (!one_time_frequency(req, u->recovery_sent_us, e)
-        || !pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !token_mail_queue(&tx, req, &m, u, e))
-        return false;
-    audit_add(&tx, req,
-              &(struct audit_note){.event = AUDIT_PASSWORD_RESET_REQUESTED,
-                                   .actor_id = uuid_str(&u->id),
-                                   .actor_kind = S("user"),
-                                   .actor_email = u->email});
-    return audit_commit(&tx, req, e);
-}
-
 static bool request(struct req *req, struct str email, struct str redirect_to, struct err *e)
 {
-    struct user u;
-    if (!user_load_by_email(req, email, &u, e))
-        return e->status == 404;
-    return !may_have_mail(req, &u) || mail_queue(req, &u, redirect_to, e);
+    struct mail_ask ask = {.email = email, .redirect_to = redirect_target(req, redirect_to)};
+    return !auth_config_of(req)->email_enabled || mail_flow_recover(req, &ask, e);
 }
 
 bool recovery_request(struct req *req, struct str email, struct str redirect_to, struct err *e)

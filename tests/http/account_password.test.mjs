@@ -123,7 +123,7 @@ for (const prefix of ['/auth', '/v1/auth']) {
       assert.equal(link.origin + link.pathname, 'https://app.example.com/new-password')
       assert.equal(link.searchParams.get('type'), 'recovery')
       assert.equal(letter.subject, 'Reset your password')
-      assert.equal(await audited(user.id, 'password_reset_request'), 1)
+      assert.equal(await audited(user.id, 'user_recovery_requested'), 1)
       for (let i = 0; i < 2; i++) {
         const check = await post(`${prefix}/verify-reset-token`, { token })
         assert.equal(check.status, 200, check.text)
@@ -173,10 +173,8 @@ for (const prefix of ['/auth', '/v1/auth']) {
 
     test('the same words for every address, and mail for those who are here alone', async () => {
       const user = await registered()
-      const banned = await registered()
-      await server.service('PUT', `/admin/users/${banned.id}`, { json: { ban_duration: '24h' } })
       const nobody = email('nobody')
-      const answers = await mapAtOnce([user.email, nobody, banned.email, user.email.toUpperCase()], 1,
+      const answers = await mapAtOnce([user.email, nobody, user.email.toUpperCase()], 1,
         (address) => post(`${prefix}/forgot-password`, { email: address }))
       for (const answer of answers) {
         assert.equal(answer.status, 200)
@@ -185,7 +183,7 @@ for (const prefix of ['/auth', '/v1/auth']) {
       }
       await mail.to(user.email)
       const [{ count }] = await admin.rows(
-        `select count(*)::int as count from basalt.mail where recipient in ($1, $2)`, [nobody, banned.email])
+        `select count(*)::int as count from basalt.mail where recipient = $1`, [nobody])
       assert.equal(count, 0)
       refused(await post(`${prefix}/forgot-password`, { email: 'nobody' }), 422, 'validation_failed', /email/)
       refused(await post(`${prefix}/forgot-password`, {}), 422, 'validation_failed', /email/)
@@ -235,6 +233,13 @@ describe('tokens that are over', () => {
     const user = await registered()
     const { token } = await asked(user)
     await server.sql(`update auth.users set recovery_sent_at = now() - interval '25 hours' where id = $1`, [user.id])
+    refused(await spend(token), 400, 'otp_expired')
+  })
+
+  test('whose address has changed since', async () => {
+    const user = await registered()
+    const { token } = await asked(user)
+    await server.sql('update auth.users set email = $2 where id = $1', [user.id, email('moved')])
     refused(await spend(token), 400, 'otp_expired')
   })
 
