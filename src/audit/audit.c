@@ -23,7 +23,7 @@ static const struct event_row events[AUDIT_EVENT_COUNT] = {
 
 enum { PAYLOAD_MAX = 2048 };
 
-static bool gotrue_rows = true;
+static bool opened, gotrue_rows = true;
 
 const char *audit_name(enum audit_event event)
 {
@@ -59,28 +59,26 @@ static struct str payload_of(const struct audit_note *note, struct arena *a)
     return b.failed ? (struct str){0} : buf_view(&b);
 }
 
-static void remember(struct req *req, const struct audit_note *note)
+static const struct audit_entry *remember(struct req *req, const struct audit_note *note)
 {
     if (!req->audit)
         req->audit = arena_new(req->arena, struct audit_trail, 1);
     struct audit_trail *trail = req->audit;
-    BUG(trail->count == sizeof(trail->notes) / sizeof(trail->notes[0]));
-    struct audit_note *copy = arena_new(req->arena, struct audit_note, 1);
-    *copy = *note;
-    trail->notes[trail->count++] = copy;
+    BUG(trail->count == sizeof(trail->entries) / sizeof(trail->entries[0]));
+    struct audit_entry *entry = arena_new(req->arena, struct audit_entry, 1);
+    *entry = (struct audit_entry){.note = *note, .id = uuid_v7()};
+    return trail->entries[trail->count++] = entry;
 }
 
 void audit_add(struct pg_tx *tx, struct req *req, const struct audit_note *note)
 {
-    struct uuid *id = arena_new(req->arena, struct uuid, 1);
-    *id = uuid_v7();
+    const struct audit_entry *entry = remember(req, note);
     struct str subject = note->subject_id.p ? note->subject_id : note->actor_id;
     pg_tx_add(tx, &audit_insert_sql,
-              PG_ARGS(uuid_str(id), str_from(events[note->event].name), outcome_of(note),
+              PG_ARGS(uuid_str(&entry->id), str_from(events[note->event].name), outcome_of(note),
                       note->actor_id, note->actor_kind, subject, req->client_ip, req->user_agent,
                       str_from(req->id), note->detail, payload_of(note, req->arena),
                       str_from(events[note->event].category)));
-    remember(req, note);
 }
 
 static void log_note(const struct req *req, const struct audit_note *note)
@@ -102,29 +100,8 @@ static void log_note(const struct req *req, const struct audit_note *note)
     log_end(&l);
 }
 
-bool audit_commit(struct pg_tx *tx, struct req *req, struct err *e)
-{
-    if (!pg_tx_commit(tx, e)) {
-        audit_forget(req); /* what they point to may be gone with the caller */
-        return false;
-    }
-    const struct audit_trail *trail = req->audit;
-    for (unsigned i = 0; trail && i < trail->count; i++)
-        log_note(req, trail->notes[i]);
-    metrics_add(METRIC_audit_events, 0, trail ? trail->count : 0);
-    audit_forget(req);
-    return true;
-}
-
-void audit_forget(struct req *req)
-{
-    req->audit = NULL;
-}
-
-/* ---- events without a change --------------------------------------------------------------- */
-
 /* A record fits JOURNAL_RECORD_MAX even with every byte of these escaped. */
-enum { USER_AGENT_MAX = 256, DETAIL_MAX = 1024 };
+enum { USER_AGENT_MAX = 512, DETAIL_MAX = 1024 };
 
 static struct str cut(struct str s, size_t max)
 {
@@ -132,10 +109,9 @@ static struct str cut(struct str s, size_t max)
 }
 
 /* One line of JSON: what the journal keeps and the database is given. */
-static void record_put(struct buf *b, const struct req *req, const struct audit_note *note)
+static void record_put(struct buf *b, const struct req *req, const struct audit_note *note,
+                       struct uuid id)
 {
-    struct uuid id = uuid_v7();
-    json_put_open(b, '{');
     json_put_kstr(b, "id", uuid_str(&id));
     json_put_ktime(b, "at", clock_wall_us());
     json_put_kstr(b, "name", str_from(events[note->event].name));
@@ -149,16 +125,55 @@ static void record_put(struct buf *b, const struct req *req, const struct audit_
         json_put_kstr(b, "user_agent", cut(req->user_agent, USER_AGENT_MAX));
         json_put_kstr(b, "request_id", str_from(req->id));
     }
-    if (note->detail.p && note->detail.n <= DETAIL_MAX)
+    if (note->detail.n <= DETAIL_MAX)
         json_put_kraw(b, "detail", note->detail);
+    else
+        json_put_ki64(b, "detail_bytes", (int64_t)note->detail.n);
     json_put_close(b, '}');
 }
+
+static void keep_copy(const struct req *req, const struct audit_entry *entry)
+{
+    char mem[JOURNAL_RECORD_MAX];
+    struct buf b = {.p = mem, .cap = sizeof(mem), .max_bytes = sizeof(mem)};
+    if (!opened)
+        return;
+    BUF_LIT(&b, JOURNAL_LINE_COPY);
+    b.n--; /* the comma, which the next member puts */
+    record_put(&b, req, &entry->note, entry->id);
+    if (!b.failed)
+        journal_push(buf_view(&b));
+}
+
+bool audit_commit(struct pg_tx *tx, struct req *req, struct err *e)
+{
+    if (!pg_tx_commit(tx, e)) {
+        audit_forget(req); /* what they point to may be gone with the caller */
+        return false;
+    }
+    const struct audit_trail *trail = req->audit;
+    for (unsigned i = 0; trail && i < trail->count; i++) {
+        keep_copy(req, trail->entries[i]);
+        log_note(req, &trail->entries[i]->note);
+    }
+    metrics_add(METRIC_audit_events, 0, trail ? trail->count : 0);
+    audit_forget(req);
+    return true;
+}
+
+void audit_forget(struct req *req)
+{
+    req->audit = NULL;
+}
+
+/* ---- events without a change --------------------------------------------------------------- */
 
 void audit_report(const struct req *req, const struct audit_note *note)
 {
     char mem[JOURNAL_RECORD_MAX];
     struct buf b = {.p = mem, .cap = sizeof(mem), .max_bytes = sizeof(mem)};
-    record_put(&b, req, note);
+    json_put_open(&b, '{');
+    record_put(&b, req, note, uuid_v7());
     if (!b.failed && journal_push(buf_view(&b)))
         metrics_add(METRIC_audit_events, 1, 1);
     log_note(req, note);
@@ -174,6 +189,7 @@ bool audit_open(const struct audit_config *c, struct err *e)
                                      .retention_us = c->retention_us,
                                      .max_bytes = c->max_bytes};
     gotrue_rows = c->gotrue_rows;
+    opened = true;
     return journal_open(&journal, e) && shipper_start(&shipper, e);
 }
 

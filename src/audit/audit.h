@@ -3,7 +3,8 @@
  * Security events, in two ways (architecture §5), neither of which takes a second connection:
  *
  * audit_add: an event that belongs to a change is rows in the change's own transaction and flush, in
- * basalt.audit_event and, where GoTrue has an action for it, in auth.audit_log_entries. No loss.
+ * basalt.audit_event and, where GoTrue has an action for it, in auth.audit_log_entries. No loss. Once
+ * committed a copy goes to the journal, so that a row which goes missing is found.
  *
  * audit_report: an event without a change goes to a bounded ring in memory, from there through one
  * thread to the journal, synced within 50 ms, and in batches to basalt.audit_event. It never waits,
@@ -45,8 +46,13 @@ struct audit_note {
 };
 
 /* Notes of a request that are not durable yet. */
+struct audit_entry {
+    struct audit_note note;
+    struct uuid id;
+};
+
 struct audit_trail {
-    const struct audit_note *notes[8];
+    const struct audit_entry *entries[8];
     unsigned count;
 };
 

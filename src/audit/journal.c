@@ -57,7 +57,8 @@ bool journal_push(struct str record)
     BUG(record.n == 0 || record.n > JOURNAL_RECORD_MAX);
     if (ring_push(&ring, record.p, record.n))
         return true;
-    atomic_fetch_add(&ring_dropped, 1);
+    if (!journal_line_is_copy(record)) /* of which the database has the original */
+        atomic_fetch_add(&ring_dropped, 1);
     return false;
 }
 
@@ -134,7 +135,7 @@ static void file_end(void)
 /* ---- one batch ------------------------------------------------------------------------------- */
 
 struct batch {
-    uint64_t sequence, count;
+    uint64_t sequence, events, lines;
     uint64_t drops; /* of ring_dropped, told by this sequence */
     uint64_t taken; /* position in the ring */
     struct journal_hash hash;
@@ -152,8 +153,12 @@ static void gather(struct batch *b)
     while (j.out.n + JOURNAL_LINE_MAX <= BATCH_BYTES && ring_next(&ring, &b->taken, piece)) {
         memcpy(record, piece[0].p, piece[0].n);
         memcpy(record + piece[0].n, piece[1].p, piece[1].n);
-        journal_line_put(&j.out, ++b->sequence, str_of(record, piece[0].n + piece[1].n), &b->hash);
-        b->count++;
+        struct str r = str_of(record, piece[0].n + piece[1].n);
+        bool event = !journal_line_is_copy(r);
+        b->sequence += event;
+        b->events += event;
+        b->lines++;
+        journal_line_put(&j.out, b->sequence, r, &b->hash);
     }
 }
 
@@ -211,20 +216,20 @@ static bool batch_do(void)
 {
     struct batch b;
     gather(&b);
-    if (b.count == 0)
+    if (b.lines == 0)
         return false;
     bool ok = batch_write(&b);
     told_failing(!ok);
     j.drops_seen = b.drops;
     j.state.sequence = b.sequence; /* of lost ones too: they become a gap */
     if (ok) {
-        j.state.records += b.count;
+        j.state.records += b.events;
         j.state.hash = b.hash;
         j.size += (int64_t)j.out.n;
         atomic_fetch_add(&bytes_kept, (int64_t)j.out.n);
         publish(b.sequence);
     } else {
-        atomic_fetch_add(&write_dropped, b.count);
+        atomic_fetch_add(&write_dropped, b.events);
     }
     ring_take(&ring, b.taken);
     return true;

@@ -15,7 +15,7 @@
 #include "base/buf.h"
 
 enum {
-    JOURNAL_RECORD_MAX = 10240, /* bytes */
+    JOURNAL_RECORD_MAX = 12288, /* bytes */
     JOURNAL_LINE_HEAD = 8 + 1 + 16 + 1 + 64 + 1,
     JOURNAL_LINE_MAX = JOURNAL_LINE_HEAD + JOURNAL_RECORD_MAX + 1,
 };
@@ -37,6 +37,16 @@ enum journal_shape {
     JOURNAL_SHAPE_CUT, /* these bytes may be the begin of a line, or are none */
     JOURNAL_SHAPE_BAD, /* whatever follows, this is no line */
 };
+
+/*
+ * A copy of an event that was written with its change: the journal has it so that a row that goes
+ * missing is found, and the shipper passes it over. It has the number of the event before it.
+ */
+#define JOURNAL_LINE_COPY "{\"kept\":\"transaction\","
+static inline bool journal_line_is_copy(struct str record)
+{
+    return str_starts(record, S(JOURNAL_LINE_COPY));
+}
 
 /* Appends the line and moves *hash on from the former line's to its own. */
 void journal_line_put(struct buf *b, uint64_t sequence, struct str record,

@@ -66,7 +66,7 @@ static bool file_walk(const char *dir, uint64_t file, struct tail *t, struct err
         if (found == JOURNAL_FOUND_HEAD)
             t->records = r.head.records;
         t->headed = true;
-        t->records += found == JOURNAL_FOUND_LINE;
+        t->records += found == JOURNAL_FOUND_LINE && !journal_line_is_copy(line.record);
         t->sequence = line.sequence;
         t->hash = line.hash;
         t->good_end = r.offset;

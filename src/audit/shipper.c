@@ -46,7 +46,9 @@ static struct {
     struct buf batch;
     bool positioned; /* the reader stands behind what is shipped */
     bool down;       /* told in the log */
-    unsigned most;   /* lines of the next batch: fewer after one that was refused */
+    char noted[128]; /* the newest seal, as in the file */
+    bool note_loaded, told_broken;
+    unsigned most; /* lines of the next batch: fewer after one that was refused */
     int64_t backoff_ms, retry_us, seal_us, retain_us;
     pthread_t thread;
     bool started;
@@ -225,7 +227,7 @@ static bool batch_read(struct batch *b, struct err *e)
     while (b->lines < s.most && s.batch.n < BATCH_BYTES
            && (b->lines ? b->sequence : atomic_load(&shipped)) < journal_synced()
            && next_line(&line, &found, e))
-        if (found == JOURNAL_FOUND_LINE)
+        if (found == JOURNAL_FOUND_LINE && !journal_line_is_copy(line.record))
             batch_add(b, &line);
     json_put_close(&s.batch, ']');
     return e->status == 0;
@@ -290,14 +292,70 @@ static bool ship(bool *more, struct err *e)
 
 /* ---- seals and retention ---------------------------------------------------------------------------- */
 
-/* What the newest seal was, here too: who rewrites the database's chain does not reach this file. */
+static void seal_path(char out[JOURNAL_PATH_MAX])
+{
+    snprintf(out, JOURNAL_PATH_MAX, "%s/seal", s.config.dir);
+}
+
+/* "N HASH" as it was noted last; empty when nothing was. */
+static bool note_load(struct err *e)
+{
+    char path[JOURNAL_PATH_MAX];
+    CLEANUP(buf_free) struct buf b = {0};
+    seal_path(path);
+    buf_init(&b, sizeof(s.noted));
+    bool there = file_now_read(path, sizeof(s.noted) - 1, &b, e);
+    if (!there && e->status != 404)
+        return false;
+    err_clear(e);
+    memcpy(s.noted, b.n ? b.p : "", b.n);
+    s.noted[b.n] = 0;
+    s.note_loaded = true;
+    return true;
+}
+
+/* Whether the chain still goes through the seal that was noted, or retention has cut it off. */
+static bool note_stands(bool *out, struct err *e)
+{
+    struct pg_result *r = NULL;
+    struct str n, hash;
+    int64_t number = 0;
+    *out = true;
+    if (!s.noted[0])
+        return true;
+    str_cut(str_from(s.noted), ' ', &n, &hash);
+    if (!str_to_i64(n, &number))
+        n = S("0");
+    if (!pg_now_query(s.pg, audit_seal_read_sql.text, &n, 1, &r, e))
+        return false;
+    *out = number < pg_row_i64(r, 0, AUDIT_SEAL_READ_FIRST_N)
+           || str_eq(pg_row_str(r, 0, AUDIT_SEAL_READ_HASH),
+                     str_of(hash.p, hash.n < 64 ? hash.n : 64));
+    pg_now_free(&r);
+    return true;
+}
+
+/*
+ * What the newest seal was, here too: who rewrites the database's chain does not reach this file. It
+ * is left as it is when the chain no longer goes through it, so that verify keeps telling.
+ */
 static bool seal_note(struct str n, struct str hash, struct err *e)
 {
-    char path[JOURNAL_PATH_MAX], text[128];
-    snprintf(path, sizeof(path), "%s/seal", s.config.dir);
-    int length = snprintf(text, sizeof(text), "%.*s %.*s\n", STR_ARG(n), STR_ARG(hash));
-    return length > 0 && length < (int)sizeof(text)
-           && file_now_write(path, str_of(text, (size_t)length), 0600, e);
+    char path[JOURNAL_PATH_MAX];
+    bool stands;
+    if ((!s.note_loaded && !note_load(e)) || !note_stands(&stands, e))
+        return false;
+    if (!stands) {
+        if (!s.told_broken)
+            log_say(
+                LOG_ERROR, "audit.seals_broken",
+                "the seals in the database are not those that were made: see `basalt audit verify`");
+        s.told_broken = true;
+        return true;
+    }
+    seal_path(path);
+    int length = snprintf(s.noted, sizeof(s.noted), "%.*s %.*s\n", STR_ARG(n), STR_ARG(hash));
+    return file_now_write(path, str_of(s.noted, (size_t)length), 0600, e);
 }
 
 static bool seal(struct err *e)

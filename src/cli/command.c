@@ -59,6 +59,16 @@ const struct command command_list[] = {
      "confirmation, recovery, magic_link, invite, email_change, reauthentication and the notices,\n"
      "e.g. password_changed_notification.\n\n"
      "  basalt mail preview recovery --mail-templates ./mail --with '{\"Data\":{\"name\":\"Grace\"}}'\n", "--with=", mail_command},
+    {"audit", "audit verify [--journal] | tail [N] | export [--csv] [--since WHEN]", "the audit: is it whole, what happened",
+     "verify   reads the journal in the data folder and the database's rows: a byte that was changed or\n"
+     "         a row that was removed is named, with exit status 1. --journal: without the database\n"
+     "tail     the last N events (20), one a line: time, name, outcome, subject, address, detail\n"
+     "export   every event as a line of JSON (--json), or as CSV\n\n"
+     "--since takes a duration (24h, 7d) or a time (2026-01-31, 2026-01-31T12:00:00Z).\n\n"
+     "  basalt audit verify && echo untouched\n"
+     "  basalt audit tail 50 --since 1h\n"
+     "  basalt audit export --csv --since 2026-01-01 > audit.csv\n"
+     "  basalt audit export | jq 'select(.name == \"login_failed\")'\n", "--csv --json --journal --since=", audit_command},
     {"psql", "psql [--data DIR] [ARGUMENTS OF PSQL]", "a database shell as role postgres",
      "  basalt psql\n  basalt psql -- -c 'select count(*) from auth.users'\n", NULL, psql_command},
 };

@@ -21,7 +21,7 @@ extern const struct command command_list[];
 extern const unsigned command_count;
 
 command_fn serve_command, stop_command, status_command, migrate_command, doctor_command,
-    key_command, emergency_command, user_command, mail_command, psql_command;
+    key_command, emergency_command, user_command, mail_command, psql_command, audit_command;
 
 /* Prints "basalt: message" and what the log would know, gives the exit status (2 for usage, 3 not running, else 1). */
 int command_fail(const struct err *e);

@@ -14,9 +14,10 @@ export const node = (server) => fs.readFileSync(path.join(folder(server), 'node'
 
 const LINE = /^([0-9a-f]{8}) ([0-9a-f]{16}) ([0-9a-f]{64}) (.*)$/
 
-// Every event in order, as its record with `sequence`. Throws where the chain breaks; a last line
+// Every event in order, as its record with `sequence`; copies of those that were written with their
+// change when `copies` asks for them. Throws where the chain breaks; a last line
 // that is not whole yet does not count.
-export function events(server) {
+export function events(server, copies = false) {
   const out = []
   let former
   for (const file of files(server)) {
@@ -33,7 +34,7 @@ export function events(server) {
         .update(`${i === 0 ? record.previous : former}${m[1]} ${m[2]} ${m[4]}`).digest('hex')
       if (hash !== m[3]) throw new Error(`${file}:${i + 1}: the chain is broken`)
       former = hash
-      if (i > 0) out.push({ sequence: parseInt(m[2], 16), ...record })
+      if (i > 0 && (copies || !record.kept)) out.push({ sequence: parseInt(m[2], 16), ...record })
     }
   }
   return out
