@@ -11,6 +11,7 @@ import time
 import clients
 import machine
 import servers
+from audit import audit
 from caches import caches
 from report import median
 from sessions import sessions
@@ -473,5 +474,6 @@ def hours(b):
 
 
 ALL = {'user': user, 'login': login, 'signup': signup, 'cpu': cpu, 'memory': memory, 'start': start,
-       'crowd': crowd, 'load': load, 'timing': timing, 'caches': caches, 'sessions': sessions}
+       'crowd': crowd, 'load': load, 'timing': timing, 'caches': caches, 'sessions': sessions,
+       'audit': audit}
 ASKED_FOR = {'hours': hours}  # takes long, so only by name

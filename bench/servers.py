@@ -116,6 +116,12 @@ class Basalt:
         with open(self.log_path, encoding='utf-8') as f:
             return sum(json.loads(line)['lines'] for line in f if '"log.dropped"' in line)
 
+    def metric(self, name, way=None):
+        """A value of /metrics; with `way` the one of that label."""
+        _, _, body = request(self.status['ADMIN_URL'].removeprefix('http://'), 'GET', '/metrics')
+        wanted = name + ('{way="%s"} ' % way if way else ' ')
+        return next(float(line[len(wanted):]) for line in body.decode().splitlines() if line.startswith(wanted))
+
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)

@@ -18,7 +18,7 @@
 #include "ops/metrics.h"
 
 enum {
-    RING_BYTES = 512 * 1024,  /* about a second of a thousand events while a disk is slow to sync */
+    RING_BYTES = 4 << 20,     /* 8,000 events and more, while a disk is slow to sync */
     BATCH_BYTES = 256 * 1024, /* of lines, one sync each */
     GATHER_MS = 5,            /* while events flow the writer naps, so that they share a sync */
     QUIET_NAPS = 10,          /* empty naps before it sleeps until it is woken */
@@ -249,6 +249,7 @@ static void *writer_main(void *arg)
 {
     int quiet = 0;
     (void)arg;
+    pthread_setname_np(pthread_self(), "audit-journal");
     for (;;) {
         bool stop = asked_to_stop(), wrote = false;
         while (batch_do())

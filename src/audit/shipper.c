@@ -88,7 +88,11 @@ static bool connect_now(struct err *e)
     if (clock_mono_us() < s.retry_us)
         return false;
     if (!pg_now_open(s.config.conninfo, CONNECT_MS, &s.pg, e)
-        || !pg_now_query(s.pg, "set statement_timeout = '60s'", NULL, 0, NULL, e) || !set_role(e))
+        || !pg_now_query(s.pg,
+                         "select set_config('statement_timeout', '60s', false),"
+                         " set_config('application_name', 'basalt audit', false)",
+                         NULL, 0, NULL, e)
+        || !set_role(e))
         return false;
     if (s.down)
         log_say(LOG_INFO, "audit.database_back", "shipping goes on");
@@ -457,6 +461,7 @@ static bool over(void)
 static void *shipper_main(void *arg)
 {
     (void)arg;
+    pthread_setname_np(pthread_self(), "audit-shipper");
     while (!over()) {
         struct err e = {0};
         bool more = false, last = atomic_load(&stopping);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "audit/audit_sql.h"
+#include "audit/event_page.h"
 #include "audit/verify.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -134,20 +134,11 @@ static bool write_page(const struct pg_result *r, put_fn *put, struct err *e)
     return ok || err_set(e, 1, "output", "the output cannot be written");
 }
 
-static bool list(struct call *c, int64_t after, int64_t most, bool newest, struct pg_result **r,
-                 struct err *e)
-{
-    struct arena *a = &c->settings->memory;
-    struct str args[] = {arena_printf(a, "%" PRId64, after), c->since,
-                         arena_printf(a, "%" PRId64, most), newest ? S("t") : S("f")};
-    return pg_now_query(c->pg, audit_page_sql.text, args, 4, r, e);
-}
-
 static bool tail(struct call *c, struct err *e)
 {
     struct pg_result *r = NULL;
-    bool ok =
-        open_database(c, e) && list(c, 0, c->count, true, &r, e) && write_page(r, put_line, e);
+    bool ok = open_database(c, e) && event_page_read(c->pg, 0, c->since, c->count, true, &r, e)
+              && write_page(r, put_line, e);
     pg_now_free(&r);
     return ok;
 }
@@ -161,8 +152,8 @@ static bool export_all(struct call *c, struct err *e)
         printf("%s%s", columns[i], i + 1 < COLUMNS ? "," : "\r\n");
     for (bool more = true; more;) {
         struct pg_result *r = NULL;
-        bool ok =
-            list(c, after, PAGE, false, &r, e) && write_page(r, c->csv ? put_csv : put_json, e);
+        bool ok = event_page_read(c->pg, after, c->since, PAGE, false, &r, e)
+                  && write_page(r, c->csv ? put_csv : put_json, e);
         size_t n = ok ? pg_row_count(r) : 0;
         if (n > 0)
             after = pg_row_i64(r, n - 1, AUDIT_PAGE_SEQ);
