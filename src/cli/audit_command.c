@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "audit/event_page.h"
-#include "audit/verify.h"
+#include "audit/inspect.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/command.h"
@@ -40,12 +40,12 @@ static void close_database(struct call *c)
 
 static bool verify(struct call *c, struct err *e)
 {
-    struct verify_report v;
+    struct inspect_report v;
     struct arena *a = &c->settings->memory;
     const char *dir = arena_printf(a, "%s/audit", settings_data_dir(c->settings)).p;
     if (!c->journal_only && !open_database(c, e))
         return false;
-    if (!verify_run(dir, c->pg, &v, e))
+    if (!inspect_run(dir, c->pg, &v, e))
         return false;
     printf("journal: %" PRIu64 " events and %" PRIu64 " copies in %" PRIu64
            " files, sequence up to %" PRIu64 ", %" PRIu64 " dropped\n",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "audit/verify.h"
+#include "audit/inspect.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@ enum { BATCH_LINES = 500, BATCH_BYTES = 1024 * 1024, SMALL_FILE = 1024 };
 struct work {
     const char *dir;
     struct pg_now *pg;
-    struct verify_report *report;
+    struct inspect_report *report;
     char node[37];
     uint64_t kept_file; /* where retention has cut the journal off, and the hash before it */
     struct journal_hash kept_hash;
@@ -133,7 +133,7 @@ static bool batch_add(struct work *w, const struct journal_line *line, bool copy
 
 static bool line_take(struct work *w, const struct journal_line *line, struct err *e)
 {
-    struct verify_report *v = w->report;
+    struct inspect_report *v = w->report;
     bool copy = journal_line_is_copy(line->record);
     if (line->sequence < v->last + !copy)
         return damaged(e, "sequence %" PRIu64 " comes after %" PRIu64 " in the journal",
@@ -152,7 +152,7 @@ static bool line_take(struct work *w, const struct journal_line *line, struct er
 static bool head_take(struct work *w, const struct journal_reader *r,
                       const struct journal_line *line, struct err *e)
 {
-    struct verify_report *v = w->report;
+    struct inspect_report *v = w->report;
     bool first = v->files++ == 0;
     if (memcmp(r->head.node, w->node, 36) != 0)
         return damaged(e, "%08" PRIu64 ".journal is another server's", r->file);
@@ -266,10 +266,10 @@ static bool rows_verify(struct work *w, struct err *e)
     return ok;
 }
 
-bool verify_run(const char *dir, struct pg_now *pg, struct verify_report *out, struct err *e)
+bool inspect_run(const char *dir, struct pg_now *pg, struct inspect_report *out, struct err *e)
 {
     struct work w = {.dir = dir, .pg = pg, .report = out};
-    *out = (struct verify_report){0};
+    *out = (struct inspect_report){0};
     buf_init(&w.batch, BATCH_BYTES + 2 * 6 * JOURNAL_LINE_MAX);
     bool ok = prepare(&w, e) && (!pg || state_read(&w, e)) && journal_verify(&w, e)
               && (!pg || rows_verify(&w, e));
