@@ -106,13 +106,12 @@ bool account_json_reword(const struct rewording *words, size_t n, struct err *e)
     return false;
 }
 
-bool account_json_password(const char *field, const struct req *req, struct str password, struct err *e)
+bool account_json_password(const char *field, struct req *req, struct str password, struct err *e)
 {
-    const struct auth *a = req->services->auth;
-    int64_t wanted = auth_settings(a)->password_min;
+    int64_t wanted = auth_settings(req->services->auth)->password_min;
     int64_t least = wanted > ACCOUNT_PASSWORD_MIN ? wanted : ACCOUNT_PASSWORD_MIN;
     if ((int64_t)password.n < least || password.n > ACCOUNT_PASSWORD_MAX)
         return err_set(e, 422, "validation_failed", "%s must be %lld to %d characters", field, (long long)least,
                        ACCOUNT_PASSWORD_MAX);
-    return recovery_password_fits(a, password, e);
+    return recovery_password_fits(req, password, e);
 }

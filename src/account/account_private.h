@@ -32,7 +32,7 @@ void account_json_no_store(struct resp *resp);
  * Whether a new password, the field of that name, is within the bounds of these routes (422
  * "validation_failed") and the rules of the settings (422 "weak_password").
  */
-MUST_CHECK bool account_json_password(const char *field, const struct req *req, struct str password, struct err *e);
+MUST_CHECK bool account_json_password(const char *field, struct req *req, struct str password, struct err *e);
 
 /* Auth's errors in the words of these clients. Returns false. */
 struct rewording {

@@ -17,7 +17,7 @@ static bool has_letter_and_digit(struct str s)
     return letter && digit;
 }
 
-static bool new_password_check(const struct req *req, struct str password, struct str confirm, struct err *e)
+static bool new_password_check(struct req *req, struct str password, struct str confirm, struct err *e)
 {
     if (confirm.p && !str_eq(confirm, password))
         return err_set(e, 422, "validation_failed", "confirm_password does not match new_password");

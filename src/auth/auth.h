@@ -395,8 +395,11 @@ MUST_CHECK bool recovery_check(struct req *req, struct str token, struct str ema
  * confirmed now is. Errors: 403 "otp_expired" also when somebody was faster; 429 of the hash pool.
  */
 MUST_CHECK bool recovery_spend(struct req *req, const struct recovery *r, struct str password, struct err *e);
-/* The rules of the settings (auth.md §6.7): 422 "weak_password" with its reasons. */
-MUST_CHECK bool recovery_password_fits(const struct auth *a, struct str password, struct err *e);
+/*
+ * The rules of the settings (auth.md §6.7): 422 "weak_password" with its reasons. May ask whether the
+ * password is known from a leak, so it parks: not while a transaction is open.
+ */
+MUST_CHECK bool recovery_password_fits(struct req *req, struct str password, struct err *e);
 /*
  * The caller goes: user, identities, sessions and profile in one transaction. Errors of proof_password;
  * 409 "conflict" when the user has changed meanwhile or an app's rows hold on to them.

@@ -129,9 +129,9 @@ static bool change_write(struct req *req, const struct change *c, struct err *e)
     return ok;
 }
 
-bool recovery_password_fits(const struct auth *a, struct str password, struct err *e)
+bool recovery_password_fits(struct req *req, struct str password, struct err *e)
 {
-    return password_rules_check(&a->config, password, NULL, e);
+    return password_rules_ask(req, password, e);
 }
 
 bool recovery_spend(struct req *req, const struct recovery *r, struct str password, struct err *e)
