@@ -3,10 +3,10 @@
 // that may get mail, and never at the expense of the request.
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
-import { email, signedUp, start } from '../lib/basalt.mjs'
+import { email, password, signedUp, start } from '../lib/basalt.mjs'
 import { startMail } from '../lib/mail.mjs'
 import { refused } from '../lib/refused.mjs'
-import { patience, waitFor } from '../lib/wait.mjs'
+import { patience, timed, waitFor } from '../lib/wait.mjs'
 
 let server, mail
 const settings = { mailer_autoconfirm: 'true', secure_email_change: 'false', rate_limits: 'off' }
@@ -44,6 +44,15 @@ describe('links', () => {
       assert.match(letter.otp, /^\d{6}$/)
     })
 
+  test('of recovery, which strangers ask for, neither', async () => {
+    const user = await signedUp(server)
+    const headers = { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'http', host: 'evil.example' }
+    assert.equal((await server.auth('POST', '/recover', { json: { email: user.email }, headers })).status, 200)
+    const letter = await mail.to(user.email)
+    assert.ok(letter.link.startsWith(server.api + path), letter.link)
+    assert.ok(!letter.raw.includes('evil'))
+  })
+
   test('have another host only where the operator lists it', async () => {
     const to = email('new')
     await changeAddress(to, { 'x-forwarded-host': 'other.example.com' })
@@ -62,6 +71,31 @@ test('only authorized addresses get mail, where they are listed', async () => {
   await changeAddress(to, {}, some)
   await mail.to(to)
   await some.stop()
+})
+
+test('signups while the mail server is away are as fast as ever; its mails arrive later, and their links work', async () => {
+  const away = await startMail()
+  const node = await start({ settings: { ...settings, smtp_url: away.url, mailer_autoconfirm: 'false', smtp_retry: '100ms',
+    site_url: 'https://app.example.com' } })
+  await away.stop()
+  const users = Array.from({ length: 6 }, () => email('late'))
+  for (const address of users) {
+    const { value, ms } = await timed(() => node.auth('POST', '/signup', { json: { email: address, password } }))
+    assert.equal(value.status, 200, value.text)
+    assert.ok(ms < 3000 * patience, `a signup took ${ms} ms`)
+  }
+  await waitFor('attempts', async () => (await node.sql(
+    `select from basalt.mail_state where recipient = $1 and attempts > 0`, [users[0]])).length)
+  await away.restart()
+  for (const address of users) {
+    const letter = await away.to(address, 60_000)
+    assert.equal(letter.subject, 'Confirm your email address')
+    const answer = await node.call(letter.link.slice(node.api.length))
+    assert.equal(answer.status, 303, answer.text)
+    assert.match(answer.headers.location, /^https:\/\/app\.example\.com\/?#access_token=/)
+    assert.equal(away.all(address).length, 1)
+  }
+  await node.stop()
 })
 
 test('a notice is sent where it is enabled, and is never a reason to refuse what it tells of', async () => {
