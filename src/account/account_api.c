@@ -231,7 +231,7 @@ static bool refresh_post(struct req *req, struct resp *resp, struct err *e)
     struct str profile;
     if (!account_json_read(req, &refresh_shape, &in, e))
         return false;
-    if (!session_refresh(req, in.refresh_token, &user, &pair, &outcome, e))
+    if (!refresh_run(req, in.refresh_token, &user, &pair, &outcome, e))
         return account_json_reword(refresh_words, sizeof(refresh_words) / sizeof(refresh_words[0]), e);
     if (!profile_load(req, uuid_str(&user.id), &profile, e)) /* the client may repeat (auth.md §2.3 v1 a) */
         return false;

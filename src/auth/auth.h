@@ -66,7 +66,12 @@ struct auth_config {
     int64_t token_life_us;        /* of access tokens, 1 h */
     int64_t refresh_reuse_us;     /* a spent refresh token still works this long, 10 s */
     bool refresh_rotation;        /* reuse outside the rules revokes the whole session */
+    bool refresh_counted, refresh_reuse_allowed; /* tokens of version 2; those work for ever */
+    int64_t refresh_upgrade;      /* per cent of sessions that change to version 2 when refreshed */
     int64_t session_timebox_us, session_inactivity_us; /* 0: none */
+    int64_t session_low_aal_us;   /* life at aal1 of a user who has a second factor; 0: no bound */
+    bool session_single;          /* only the session used last goes on, of each tag: */
+    struct str session_tags;      /* "mobile,web": others count as the first */
     bool signup_enabled, email_enabled, anonymous_enabled, autoconfirm, unverified_may_login;
     bool manual_linking;          /* identities may be linked and unlinked by their user */
     int64_t password_min;         /* bytes */
@@ -202,6 +207,10 @@ struct token_pair {
     struct str access_token, refresh_token;
     int64_t expires_in_s, expires_at_s;
     struct uuid session_id;
+    bool counted;               /* the refresh token is of version 2: */
+    int64_t counter;            /* how often the session was refreshed */
+    struct str hmac_key;        /* secret of the session; absent in version 1 */
+    int64_t session_created_us; /* 0: just now */
     struct str claims; /* of a token that a hook has yet to see (session_issue); else absent */
 };
 
@@ -290,9 +299,9 @@ MUST_CHECK bool external_login(struct req *req, const struct external *x, bool w
 /* The refresh grant (auth.md §2.3), all its errors, revocations committed even when refused. */
 struct refresh_outcome {
     bool rotated, reused;
-    const char *reuse_cause; /* "concurrent-refresh", "fail-to-save", "" */
+    const char *reuse_cause; /* "concurrent-refresh", "fail-to-save", "always-allow", several with commas, "" */
 };
-MUST_CHECK bool session_refresh(struct req *req, struct str refresh_token, struct user *user, struct token_pair *pair,
+MUST_CHECK bool refresh_run(struct req *req, struct str refresh_token, struct user *user, struct token_pair *pair,
                                 struct refresh_outcome *outcome, struct err *e);
 
 enum session_scope { SESSION_GLOBAL, SESSION_LOCAL, SESSION_OTHERS };

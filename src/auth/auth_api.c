@@ -44,5 +44,8 @@ void auth_api_put_session(struct resp *resp, struct buf *b, const struct token_p
     resp_header(resp, "Cache-Control", S("no-store"));
     resp_header(resp, "sb-auth-user-id", uuid_str(&user->id));
     resp_header(resp, "sb-auth-session-id", uuid_str(&pair->session_id));
-    resp_header(resp, "sb-auth-refresh-token-prefix", str_of(pair->refresh_token.p, REFRESH_PREFIX));
+    if (pair->counted)
+        resp_header_i64(resp, "sb-auth-refresh-token-counter", pair->counter);
+    else
+        resp_header(resp, "sb-auth-refresh-token-prefix", str_of(pair->refresh_token.p, REFRESH_PREFIX));
 }

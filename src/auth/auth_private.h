@@ -67,10 +67,15 @@ MUST_CHECK bool user_from_row(const struct pg_result *r, size_t row, struct aren
 MUST_CHECK bool user_find_locked(struct pg_tx *tx, struct req *req, struct str email, struct user *out,
                                  bool *found, struct err *e);
 
+/* Whether they could reach aal2. */
+bool user_has_factor(const struct user *u);
+
 /* session.c */
-enum { SESSION_REFRESH_TOKEN_LENGTH = 12 };
+#define SESSION_REFRESHED "token_refresh" /* GoTrue's word for the grant */
 /* A new session id and refresh token. */
 void session_prepare(struct req *req, struct token_pair *pair);
+/* The refresh token of version 2 for that count; key as auth.sessions keeps it. */
+void session_count(struct req *req, struct token_pair *pair, struct str key, int64_t counter);
 /* amr: JSON array. The user as the token shall show it. */
 MUST_CHECK bool session_sign(struct req *req, const struct user *u, struct str aal, struct str amr,
                              struct token_pair *pair, struct err *e);

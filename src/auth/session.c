@@ -2,30 +2,30 @@
 #include "auth/auth_private.h"
 
 #include "auth/hook.h"
+#include "auth/refresh_token.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/rand.h"
-#include "guard/context.h"
 #include "http/head.h"
-
-/* GoTrue's alphabet of v1 refresh tokens: lower-case base32, 60 bits of entropy in 12 characters. */
-static const struct str refresh_alphabet = S_INIT("abcdefghijklmnopqrstuvwxyz234567");
 
 /* Nobody could send a token that does not fit into a header line, with its name and scheme. */
 enum { CLAIMS_MAX = 64 * 1024, TOKEN_MAX = HEAD_LINE_MAX - (int)sizeof("Authorization: Bearer ") };
 
-static struct str refresh_token_new(struct arena *a)
-{
-    char *p = arena_alloc(a, SESSION_REFRESH_TOKEN_LENGTH + 1);
-    rand_text(p, SESSION_REFRESH_TOKEN_LENGTH, refresh_alphabet);
-    return str_of(p, SESSION_REFRESH_TOKEN_LENGTH);
-}
-
 void session_prepare(struct req *req, struct token_pair *pair)
 {
     pair->session_id = uuid_v4();
-    pair->refresh_token = refresh_token_new(req->arena);
+    if (auth_config_of(req)->refresh_counted)
+        session_count(req, pair, refresh_token_key(req->arena), 0);
+    else
+        pair->refresh_token = refresh_token_random(req->arena);
+}
+
+void session_count(struct req *req, struct token_pair *pair, struct str key, int64_t counter)
+{
+    pair->counted = true;
+    pair->counter = counter;
+    pair->hmac_key = key;
+    pair->refresh_token = refresh_token_counted(req->arena, &pair->session_id, counter, key);
 }
 
 struct str session_amr(struct req *req, const char *method)
@@ -68,8 +68,14 @@ bool session_sign(struct req *req, const struct user *u, struct str aal, struct 
                   struct token_pair *pair, struct err *e)
 {
     const struct auth_config *c = auth_config_of(req);
-    pair->expires_in_s = c->token_life_us / CLOCK_S;
-    pair->expires_at_s = req->now_us / CLOCK_S + pair->expires_in_s;
+    int64_t now_s = req->now_us / CLOCK_S;
+    pair->expires_at_s = now_s + c->token_life_us / CLOCK_S;
+    if (c->session_low_aal_us && str_is(aal, "aal1") && user_has_factor(u)) {
+        int64_t from = pair->session_created_us ? pair->session_created_us : req->now_us;
+        int64_t end_s = (from + c->session_low_aal_us) / CLOCK_S;
+        pair->expires_at_s = end_s < pair->expires_at_s ? end_s : pair->expires_at_s;
+    }
+    pair->expires_in_s = pair->expires_at_s - now_s;
     struct buf claims, token;
     buf_init_arena(&claims, req->arena, CLAIMS_MAX);
     buf_init_arena(&token, req->arena, 2 * CLAIMS_MAX);
@@ -131,8 +137,9 @@ void session_queue_open(struct pg_tx *tx, struct req *req, const struct user *u,
     bool unconfirmed_may = auth_config_of(req)->unverified_may_login;
     pg_tx_add(tx, &session_open_sql,
               PG_ARGS(uuid_str(&u->id), u->password, uuid_str(&pair->session_id),
-                      pair->refresh_token, req->user_agent, req->client_ip, str_from(method),
-                      new_hash, pg_tx_bool(unconfirmed_may)));
+                      pair->counted ? (struct str){0} : pair->refresh_token, req->user_agent,
+                      req->client_ip, str_from(method), new_hash, pg_tx_bool(unconfirmed_may),
+                      pair->hmac_key));
 }
 
 void session_put_json(struct buf *b, const struct token_pair *pair, const struct user *user)
@@ -146,181 +153,6 @@ void session_put_json(struct buf *b, const struct token_pair *pair, const struct
     json_put_key(b, "user");
     user_put_json(b, user);
     json_put_close(b, '}');
-}
-
-/* ---- refresh ---------------------------------------------------------------------------- */
-
-struct refresh {
-    struct str id, session_id, user_id;
-    bool revoked;
-    int64_t revoked_us, not_after_us, session_created_us, used_us;
-    struct str aal, amr;
-    struct str active_token,
-        active_parent; /* the session's living token; absent when all are spent */
-    struct str ip, agent; /* of the session */
-};
-
-/* What to do with a token that was found and whose session is in order (auth.md §2.3, v1). */
-enum refresh_verdict {
-    REFRESH_ROTATE,      /* spend it, make a child */
-    REFRESH_GIVE_ACTIVE, /* its child was never used: the client did not get our answer */
-    REFRESH_REUSED,      /* it has leaked */
-};
-
-static bool token_form_ok(struct str t)
-{
-    for (size_t i = 0; i < t.n; i++)
-        if (!((t.p[i] >= 'a' && t.p[i] <= 'z') || (t.p[i] >= '0' && t.p[i] <= '9')))
-            return false;
-    return t.n == SESSION_REFRESH_TOKEN_LENGTH;
-}
-
-static void refresh_from_row(const struct pg_result *r, struct arena *a, struct refresh *out)
-{
-    out->id = arena_str(a, pg_row_str(r, 0, REFRESH_READ_ID));
-    out->session_id = arena_str(a, pg_row_str(r, 0, REFRESH_READ_SESSION_ID));
-    out->user_id = arena_str(a, pg_row_str(r, 0, REFRESH_READ_USER_ID));
-    out->revoked = pg_row_bool(r, 0, REFRESH_READ_REVOKED);
-    out->revoked_us = pg_row_time(r, 0, REFRESH_READ_REVOKED_AT);
-    out->not_after_us = pg_row_time(r, 0, REFRESH_READ_NOT_AFTER);
-    out->session_created_us = pg_row_time(r, 0, REFRESH_READ_SESSION_CREATED_AT);
-    out->used_us = pg_row_time(r, 0, REFRESH_READ_SESSION_USED_AT);
-    out->aal = arena_str(a, pg_row_str(r, 0, REFRESH_READ_AAL));
-    out->amr = arena_str(a, pg_row_str(r, 0, REFRESH_READ_AMR));
-    out->ip = arena_str(a, pg_row_str(r, 0, REFRESH_READ_SESSION_IP));
-    out->agent = arena_str(a, pg_row_str(r, 0, REFRESH_READ_SESSION_AGENT));
-    out->active_token = arena_str(a, pg_row_str(r, 0, REFRESH_READ_ACTIVE_TOKEN));
-    out->active_parent = arena_str(a, pg_row_str(r, 0, REFRESH_READ_ACTIVE_PARENT));
-}
-
-static bool session_in_order(const struct req *req, const struct refresh *t, const struct user *u,
-                             struct err *e)
-{
-    const struct auth_config *c = auth_config_of(req);
-    int64_t now = req->now_us;
-    if (u->banned_until_us > now || u->deleted_us)
-        return err_set(e, 400, "user_banned", "Invalid Refresh Token: User Banned");
-    bool over = (t->not_after_us && t->not_after_us <= now)
-                || (c->session_timebox_us && t->session_created_us + c->session_timebox_us <= now);
-    if (over)
-        return err_set(e, 400, "session_expired", "Invalid Refresh Token: Session Expired");
-    if (c->session_inactivity_us && t->used_us + c->session_inactivity_us <= now)
-        return err_set(e, 400, "session_expired",
-                       "Invalid Refresh Token: Session Expired (Inactivity)");
-    return context_check_session(req, t->ip, t->agent, e);
-}
-
-static enum refresh_verdict verdict_of(const struct req *req, const struct refresh *t,
-                                       struct str token, struct refresh_outcome *out)
-{
-    *out = (struct refresh_outcome){.reuse_cause = ""};
-    if (!t->revoked) {
-        out->rotated = true;
-        return REFRESH_ROTATE;
-    }
-    out->reused = true;
-    if (t->active_token.p && str_eq(t->active_parent, token)) {
-        out->reuse_cause = "fail-to-save";
-        return REFRESH_GIVE_ACTIVE;
-    }
-    /* Without a living token the session's tokens were revoked because one had leaked: that holds. */
-    if (t->active_token.p && t->revoked_us + auth_config_of(req)->refresh_reuse_us > req->now_us) {
-        out->rotated = true;
-        out->reuse_cause = "concurrent-refresh";
-        return REFRESH_ROTATE;
-    }
-    return REFRESH_REUSED;
-}
-
-/* Revokes the session's tokens and keeps that revocation although the caller gets an error. */
-static bool refresh_refuse_reuse(struct pg_tx *tx, struct req *req, const struct refresh *t,
-                                 const struct user *u, struct err *e)
-{
-    if (auth_config_of(req)->refresh_rotation)
-        pg_tx_add(tx, &refresh_revoke_family_sql, PG_ARGS(t->session_id));
-    audit_add(tx, req,
-              &(struct audit_note){.event = AUDIT_TOKEN_REUSED,
-                                   .actor_id = t->user_id,
-                                   .actor_kind = S("user"),
-                                   .actor_email = u->email});
-    if (!audit_commit(tx, req, e))
-        return false;
-    auth_count("reuse");
-    return err_set(e, 400, "refresh_token_already_used", "Invalid Refresh Token: Already Used");
-}
-
-static void refresh_write(struct pg_tx *tx, struct req *req, const struct refresh *t,
-                          const struct user *u, enum refresh_verdict verdict,
-                          const struct token_pair *pair)
-{
-    struct audit_note note = {
-        .actor_id = t->user_id, .actor_kind = S("user"), .actor_email = u->email};
-    if (verdict == REFRESH_ROTATE) {
-        pg_tx_add(
-            tx, &refresh_rotate_sql,
-            PG_ARGS(t->id, pair->refresh_token, t->session_id, req->user_agent, req->client_ip));
-        note.event = AUDIT_TOKEN_REVOKED;
-        audit_add(tx, req, &note);
-    } else {
-        pg_tx_add(tx, &refresh_touch_sql, PG_ARGS(t->session_id, req->user_agent, req->client_ip));
-    }
-    note.event = AUDIT_TOKEN_REFRESHED;
-    audit_add(tx, req, &note);
-}
-
-/* Locks the session of the token, then reads token, session and user as they are after the lock. */
-static bool refresh_lock(struct pg_tx *tx, struct req *req, struct str token, struct refresh *t,
-                         struct user *u, struct err *e)
-{
-    pg_tx_add(tx, &refresh_lock_sql, PG_ARGS(token));
-    pg_tx_add(tx, &refresh_read_sql, PG_ARGS(token));
-    pg_tx_add(tx, &user_by_refresh_token_sql, PG_ARGS(token));
-    if (!pg_tx_flush(tx, e))
-        return false;
-    const struct pg_result *read = pg_tx_result(tx, 1), *owner = pg_tx_result(tx, 2);
-    if (pg_row_count(read) == 0)
-        return err_set(e, 400, "refresh_token_not_found",
-                       "Invalid Refresh Token: Refresh Token Not Found");
-    if (pg_row_count(owner) == 0) /* older than sessions are (auth.md §2.3 "no session") */
-        return err_set(e, 400, "session_not_found",
-                       "Invalid Refresh Token: No Valid Session Found");
-    refresh_from_row(read, req->arena, t);
-    return user_from_row(owner, 0, req->arena, u, e);
-}
-
-bool session_refresh(struct req *req, struct str token, struct user *user, struct token_pair *pair,
-                     struct refresh_outcome *outcome, struct err *e)
-{
-    if (!token_form_ok(token))
-        return err_set(e, 400, "validation_failed", "Refresh token is not valid");
-
-    CLEANUP(pg_tx_end) struct pg_tx tx = {0};
-    struct refresh t = {0};
-    struct user u = {0};
-    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !refresh_lock(&tx, req, token, &t, &u, e)
-        || !session_in_order(req, &t, &u, e))
-        return false;
-
-    enum refresh_verdict verdict = verdict_of(req, &t, token, outcome);
-    if (verdict == REFRESH_REUSED)
-        return refresh_refuse_reuse(&tx, req, &t, &u, e);
-
-    struct token_pair p = {0};
-    uuid_parse(t.session_id, &p.session_id);
-    p.refresh_token = verdict == REFRESH_ROTATE ? refresh_token_new(req->arena) : t.active_token;
-    if (!session_sign(req, &u, t.aal, t.amr, &p, e))
-        return false;
-    refresh_write(&tx, req, &t, &u, verdict, &p);
-    if (!audit_commit(&tx, req, e))
-        return false;
-    if (pg_row_count(pg_tx_result(&tx, 0)) == 0)
-        return err_set(e, 400, "user_banned", "Invalid Refresh Token: User Banned");
-    auth_count("refresh");
-    if (!session_issue(req, &u, SESSION_REFRESHED, &p, e))
-        return false;
-    *pair = p;
-    *user = u;
-    return true;
 }
 
 /* ---- logout ----------------------------------------------------------------------------- */

@@ -46,7 +46,7 @@ static bool grant_refresh(struct req *req, const struct token_in *in, struct res
     struct user user;
     struct token_pair pair;
     struct refresh_outcome outcome;
-    if (!session_refresh(req, in->refresh_token, &user, &pair, &outcome, e))
+    if (!refresh_run(req, in->refresh_token, &user, &pair, &outcome, e))
         return false;
     auth_api_put_session(resp, resp_json(resp, 200), &pair, &user);
     resp_header(resp, "sb-auth-refresh-token-rotated", outcome.rotated ? S("true") : S("false"));

@@ -35,6 +35,7 @@ static const struct meaning meanings[] = {
     {"53100", 503, "database_full",        "the database has no room left",          5, CLASS_RESOURCES},
     {"53",    503, "database_unavailable", "the database is out of resources",       1, CLASS_RESOURCES},
     {"40001", 409, "conflict",             "a concurrent change got in between",     0, CLASS_CONFLICT},
+    {"55P03", 409, "conflict",             "somebody else is changing the same",     1, CLASS_CONFLICT},
     {"40P01", 409, "conflict",             "a concurrent change got in between",     0, CLASS_CONFLICT},
     {"23",    500, "database_error",       "the database refused the change",        0, CLASS_CONSTRAINT},
     {"42501", 500, "database_error",       "the database denied the request",        0, CLASS_DENIED},

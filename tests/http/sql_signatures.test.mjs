@@ -11,7 +11,8 @@ import { start } from '../lib/basalt.mjs'
 import { session } from '../lib/sql.mjs'
 
 const source = fileURLToPath(new URL('../../src', import.meta.url))
-const logins = { auth: 'DB_AUTH_PASSWORD', audit: 'DB_AUTH_PASSWORD', jobs: 'DB_AUTH_PASSWORD' }
+const logins = { auth: 'DB_AUTH_PASSWORD', audit: 'DB_AUTH_PASSWORD', jobs: 'DB_AUTH_PASSWORD',
+  guard: 'DB_AUTH_PASSWORD' }
 let server
 
 before(async () => {

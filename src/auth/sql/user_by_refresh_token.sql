@@ -1,4 +1,4 @@
--- user_by_refresh_token(token text) -> (id uuid, aud text, role text, email text?, phone text?, encrypted_password text,
+-- user_by_refresh_token(token text?, session_id uuid?) -> (id uuid, aud text, role text, email text?, phone text?, encrypted_password text,
 --   email_confirmed_at timestamptz?, phone_confirmed_at timestamptz?, banned_until timestamptz?, deleted_at timestamptz?,
 --   is_anonymous boolean, is_sso_user boolean, created_at timestamptz?, app_metadata jsonb, user_metadata jsonb,
 --   invited_at timestamptz?, confirmation_sent_at timestamptz?, recovery_sent_at timestamptz?, email_change text,
@@ -12,6 +12,7 @@ select
     u.invited_at, u.confirmation_sent_at, u.recovery_sent_at, u.email_change, u.email_change_sent_at, u.phone_change,
     u.phone_change_sent_at, u.reauthentication_sent_at, u.last_sign_in_at, u.updated_at, u.factors, u.identities
 from basalt.user_row u
-join auth.sessions s on s.user_id = u.id
-join auth.refresh_tokens t on t.session_id = s.id
-where t.token = $1
+where u.id = (
+    select s.user_id
+    from auth.sessions s
+    where s.id = coalesce($2, (select t.session_id from auth.refresh_tokens t where t.token = $1)))
