@@ -102,6 +102,20 @@ static struct hook_config hook(bool enabled, const char *uri, const char *secret
                                 .secrets = text(secrets)};
 }
 
+static void sessions_set(const struct settings *s, struct auth_config *c)
+{
+    c->refresh_reuse_us = s->refresh_reuse_interval * CLOCK_S;
+    c->refresh_rotation = s->refresh_rotation;
+    c->refresh_reuse_allowed = s->refresh_allow_reuse;
+    c->refresh_counted = s->refresh_token_version == 2;
+    c->refresh_upgrade = s->refresh_token_version == 2 ? s->refresh_token_upgrade : 0;
+    c->session_low_aal_us = s->session_low_aal;
+    c->session_single = s->session_single_per_user;
+    c->session_tags = text(s->session_tags);
+    c->session_timebox_us = s->session_timebox;
+    c->session_inactivity_us = s->session_inactivity;
+}
+
 static const char *captcha_url(const struct settings *s)
 {
     if (s->captcha_verify_url)
@@ -122,16 +136,6 @@ static bool open_auth(struct settings *s, const char *api_url, const struct secr
         .default_role = text(s->jwt_default_role),
         .issuer = text(s->jwt_issuer),
         .token_life_us = s->jwt_exp * CLOCK_S,
-        .refresh_reuse_us = s->refresh_reuse_interval * CLOCK_S,
-        .refresh_rotation = s->refresh_rotation,
-        .refresh_reuse_allowed = s->refresh_allow_reuse,
-        .refresh_counted = s->refresh_token_version == 2,
-        .refresh_upgrade = s->refresh_token_version == 2 ? s->refresh_token_upgrade : 0,
-        .session_low_aal_us = s->session_low_aal,
-        .session_single = s->session_single_per_user,
-        .session_tags = text(s->session_tags),
-        .session_timebox_us = s->session_timebox,
-        .session_inactivity_us = s->session_inactivity,
         .signup_enabled = !s->disable_signup,
         .email_enabled = s->email_enabled,
         .anonymous_enabled = s->anonymous_users,
@@ -195,6 +199,7 @@ static bool open_auth(struct settings *s, const char *api_url, const struct secr
     };
     c.mail_from = text(settings_mail_from(s, c.site_url.p));
     mails_set(s, &c);
+    sessions_set(s, &c);
     if (s->captcha_enabled && !s->captcha_secret)
         return err_set(e, 2, "captcha_secret",
                        "captcha_enabled needs captcha_secret, the secret key from the provider");
