@@ -68,7 +68,7 @@ static void arguments(const struct texts *t, const char *out[STATEMENTS][ARGUMEN
     const char *id = t->user.text;
     const char *const rows[STATEMENTS][ARGUMENTS_MAX] = {
         {id, "authenticated", "authenticated", t->email, NULL, hash, "true", "false",
-         "{\"provider\":\"email\",\"providers\":[\"email\"]}", t->metadata, NULL},
+         "{\"provider\":\"email\",\"providers\":[\"email\"]}", t->metadata, NULL, "false"},
         {id, id, "email", t->identity},
         {t->audit.text, "user_signedup", "success", id, "service", id, "127.0.0.1", NULL,
          t->audit.text, "{\"provider\":\"email\"}", t->payload},

@@ -42,6 +42,11 @@ def postgres_program(name):
     return found or newest[-1]
 
 
+# Limits are at work, and so wide that one address and a few accounts may do all the load.
+WIDE_LIMITS = {'rate_limits': 'on', **{'rate_limit_' + name: '1000000/1s' for name in (
+    'token', 'otp', 'verify', 'account', 'address', 'user', 'resource')}}
+
+
 class Basalt:
     """The real program with its private PostgreSQL; request log on, to a file."""
 
@@ -49,8 +54,8 @@ class Basalt:
         self.binary, self.home = binary, home
         self.data = os.path.join(home, 'data')
         self.log_path = os.path.join(home, 'log')
-        self.settings = {'rate_limits': 'off', 'listen': '127.0.0.1:0',
-                         'admin_listen': '127.0.0.1:0', **settings}
+        self.settings = {**WIDE_LIMITS, 'listen': '127.0.0.1:0', 'admin_listen': '127.0.0.1:0',
+                         **settings}
         self.process = None
 
     def environment(self):
