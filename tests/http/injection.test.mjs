@@ -56,6 +56,15 @@ describe('bodies', () => {
     'PUT /auth/v1/admin/users/{id}': [
       (json) => server.service('PUT', `/admin/users/${victim}`, { json }),
       () => ({ role: 'authenticated', phone: '', ban_duration: 'none', user_metadata: {} })],
+    'PUT /auth/v1/user': [(json) => server.auth('PUT', '/user', { json, token: user.token }),
+      () => ({ email: '', phone: '', channel: '', nonce: '', current_password: '', data: {},
+        app_metadata: null, code_challenge: '', code_challenge_method: '' })],
+    'POST /auth/v1/invite': [(json) => server.service('POST', '/invite', { json }),
+      () => ({ email: email('h'), data: {} })],
+    'POST /auth/v1/admin/generate_link': [
+      (json) => server.service('POST', '/admin/generate_link', { json }),
+      () => ({ type: 'magiclink', email: email('h'), new_email: '', password: '', data: {},
+        redirect_to: '' })],
     'POST /api/auth/register': [(json) => server.app('POST', '/auth/register', { json }),
       () => ({ email: email('h'), password, name: 'a', role: 'Brand', full_name: 'a',
         avatar_url: 'https://a/', country: 'a', timezone: 'a', annual_income: 1 })],
@@ -107,9 +116,14 @@ describe('everything around the body', () => {
     for (const word of encoded) {
       for (const target of [`/admin/users?filter=${word}`, `/admin/users?page=${word}`,
         `/admin/users?per_page=${word}`, `/admin/users?sort=${word}`, `/admin/users?${word}=1`,
-        `/admin/users/${word.replaceAll('%2F', '_')}`, `/${word}`])
+        `/admin/users/${word.replaceAll('%2F', '_')}`, `/${word}`, `/admin/audit?query=${word}`,
+        `/admin/audit?query=author:${word}`, `/admin/audit?page=1&${word}=${word}`])
         sound(await server.service('GET', target), target)
       sound(await server.auth('POST', `/token?grant_type=${word}`, { json: {} }), word)
+      sound(await server.auth('DELETE', `/user/identities/${word.replaceAll('%2F', '_')}`,
+        { token: user.token }), word)
+      sound(await server.auth('GET', `/user/identities/authorize?provider=${word}`,
+        { token: user.token }), word)
       sound(await server.auth('POST', `/logout?scope=${word}x`, { token: user.token }), word)
       sound(await server.call(`/auth/v1/settings?apikey=${word}`), word)
     }
