@@ -296,6 +296,9 @@ MUST_CHECK bool id_token_check(struct req *req, const struct id_token_in *in, st
 MUST_CHECK bool external_login(struct req *req, const struct external *x, bool want_profile, struct login *out,
                                bool *is_new, struct err *e);
 
+/* Adds the identity to the caller, who gets a new session. 422 "identity_already_exists"; else as above. */
+MUST_CHECK bool external_link(struct req *req, const struct external *x, struct login *out, struct err *e);
+
 /* The refresh grant (auth.md §2.3), all its errors, revocations committed even when refused. */
 struct refresh_outcome {
     bool rotated, reused;

@@ -109,6 +109,22 @@ static bool log_in(struct pg_tx *tx, struct req *req, const struct external *x, 
            && audit_commit(tx, req, e) && session_issue(req, &out->user, "oauth", &out->pair, e);
 }
 
+/* As the user that was found and is locked. */
+static enum outcome enter(struct pg_tx *tx, struct req *req, const struct external *x, const struct found *f,
+                          bool want_profile, struct login *out, struct err *e)
+{
+    join_queue(tx, req, x, f);
+    unsigned last = tx->count;
+    pg_tx_add(tx, &user_by_id_sql, PG_ARGS(f->id));
+    if (!pg_tx_flush(tx, e))
+        return str_is(tx->error.sqlstate, "23505") ? OUTCOME_AGAIN : OUTCOME_FAILED;
+    if (!user_from_row(pg_tx_result(tx, last), 0, req->arena, &out->user, e) || !may_log_in(req, &out->user, e))
+        return OUTCOME_FAILED;
+    bool ok = log_in(tx, req, x, want_profile, out, e);
+    caller_forget(f->id); /* also when the outcome is not known */
+    return ok ? OUTCOME_DONE : OUTCOME_FAILED;
+}
+
 static enum outcome join(struct req *req, const struct external *x, bool want_profile, struct login *out,
                          struct err *e)
 {
@@ -116,19 +132,33 @@ static enum outcome join(struct req *req, const struct external *x, bool want_pr
     struct found f;
     if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !find(&tx, req, x, &f, e))
         return OUTCOME_FAILED;
-    if (!f.id.p)
-        return OUTCOME_NOBODY;
-    join_queue(&tx, req, x, &f);
-    unsigned last = tx.count;
-    pg_tx_add(&tx, &user_by_id_sql, PG_ARGS(f.id));
-    if (!pg_tx_flush(&tx, e))
-        return str_is(tx.error.sqlstate, "23505") ? OUTCOME_AGAIN : OUTCOME_FAILED;
-    if (!user_from_row(pg_tx_result(&tx, last), 0, req->arena, &out->user, e)
-        || !may_log_in(req, &out->user, e))
-        return OUTCOME_FAILED;
-    bool ok = log_in(&tx, req, x, want_profile, out, e);
-    caller_forget(f.id); /* also when the outcome is not known */
-    return ok ? OUTCOME_DONE : OUTCOME_FAILED;
+    return f.id.p ? enter(&tx, req, x, &f, want_profile, out, e) : OUTCOME_NOBODY;
+}
+
+static bool taken(struct err *e, bool by_caller)
+{
+    return err_set(e, 422, "identity_already_exists", "Identity is already linked%s",
+                   by_caller ? "" : " to another user");
+}
+
+bool external_link(struct req *req, const struct external *x, struct login *out, struct err *e)
+{
+    struct external by_subject = *x;
+    struct found f, me = {.id = uuid_str(&req->principal->user_id), .confirmed = true};
+    struct login l = {0};
+    by_subject.email = (struct str){0}; /* whose address it is does not matter: they are here */
+    CLEANUP(pg_tx_end) struct pg_tx tx = {0};
+    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !find(&tx, req, &by_subject, &f, e))
+        return false;
+    if (f.id.p)
+        return taken(e, str_eq(f.id, me.id));
+    pg_tx_add(&tx, &user_lock_sql, PG_ARGS(me.id));
+    enum outcome o = enter(&tx, req, x, &me, false, &l, e);
+    if (o == OUTCOME_AGAIN)
+        return taken(e, false);
+    if (o == OUTCOME_DONE)
+        *out = l;
+    return o == OUTCOME_DONE;
 }
 
 static bool create(struct req *req, const struct external *x, bool want_profile, struct login *out, struct err *e)

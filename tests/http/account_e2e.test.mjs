@@ -3,7 +3,7 @@
 // users with real sessions, in under two seconds, and gone without a trace.
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
-import { before, describe, test } from 'node:test'
+import { afterEach, before, describe, test } from 'node:test'
 import { command, email, password, scratch, signedUp, start } from '../lib/basalt.mjs'
 import { claimsOf } from '../lib/jwt.mjs'
 import * as sql from '../lib/sql.mjs'
@@ -16,6 +16,14 @@ before(async () => {
   server = await start({ settings: { e2e_testing: true, e2e_secret: secret } })
   admin = await sql.session(server.urlAs('supabase_admin', 'DB_ADMIN_PASSWORD'))
 })
+
+// Another node on the same database, as long as the test runs.
+const nodes = []
+async function beside(more) {
+  nodes.push(await server.beside(more))
+  return nodes.at(-1)
+}
+afterEach(() => Promise.all(nodes.splice(0).map((node) => node.stop())))
 
 const call = (method, path, { on = server, headers = {}, json } = {}) =>
   on.app(method, `/v1/e2e${path}`, { json, headers })
@@ -48,7 +56,7 @@ const nothing = { users: 0, identities: 0, sessions: 0, profiles: 0, entries: 0 
 
 describe('who may', () => {
   test('off by default: everything but its health is 403, whatever is shown', async () => {
-    const node = await server.beside({})
+    const node = await beside({})
     for (const [method, path] of guarded)
       for (const headers of [{}, key(), { 'x-e2e-secret': secret }])
         refused(await call(method, path, { on: node, headers }), 403, 'e2e_disabled', /^E2E testing is disabled/)
@@ -82,7 +90,7 @@ describe('who may', () => {
   })
 
   test('without a secret configured none is right', async () => {
-    const node = await server.beside({ e2e_testing: true })
+    const node = await beside({ e2e_testing: true })
     for (const sent of ['', 'null', secret])
       refused(await call('GET', '/status', { on: node, headers: { 'x-e2e-secret': sent } }), 401, 'no_authorization')
   })

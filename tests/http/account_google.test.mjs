@@ -2,8 +2,8 @@
 // Signing in by Google's ID tokens: POST /api/auth/google and the id_token grant, against a provider of
 // the test's own that can lie, fail, hang and rotate its keys.
 import assert from 'node:assert/strict'
-import { before, describe, test } from 'node:test'
-import { countUsers, email, password, start } from '../lib/basalt.mjs'
+import { afterEach, before, describe, test } from 'node:test'
+import { countUsers, email, password, signedUp, start } from '../lib/basalt.mjs'
 import { claimsOf, unsigned } from '../lib/jwt.mjs'
 import { atHash, makeKey, nonceOf, provider } from '../lib/provider.mjs'
 import { timed, waitFor } from '../lib/wait.mjs'
@@ -15,6 +15,14 @@ before(async () => {
   google = await provider()
   server = await start({ settings: settings(google) })
 })
+
+// Another node on the same database, as long as the test runs.
+const nodes = []
+async function beside(more) {
+  nodes.push(await server.beside(more))
+  return nodes.at(-1)
+}
+afterEach(() => Promise.all(nodes.splice(0).map((node) => node.stop())))
 
 const settings = (at, more = {}) => ({
   rate_limits: 'off', google_enabled: true, google_client_id: 'app-web,app-android', google_keys_url: at.url,
@@ -145,7 +153,7 @@ describe('somebody new', () => {
   test('where signing up is off, only those who are known get in', async () => {
     const known = person()
     assert.equal((await app(google.token(known))).status, 200)
-    const node = await server.beside(settings(google, { disable_signup: true }))
+    const node = await beside(settings(google, { disable_signup: true }))
     const who = person()
     refused(await app(google.token(who), {}, '/auth', node), 403, 'signup_disabled')
     const answer = await grant(google.token(who), {}, {}, node)
@@ -269,9 +277,34 @@ describe('linking', () => {
     assert.deepEqual(await server.sql('select id from auth.sessions where user_id = $1', [json.user_id]), [])
   })
 
-  test('the grant cannot link on demand', async () => {
+  test('the grant links on demand only where that is switched on', async () => {
     await grantRefused(google.token(person()), 404, 'manual_linking_disabled', 'Manual linking is disabled',
       { link_identity: true })
+  })
+
+  test('linking on demand: to whoever asks, whatever the address; once', async () => {
+    const node = await beside(settings(google, { manual_linking: true }))
+    const user = await signedUp(server)
+    const who = person()
+    const link = (token, bearer) => grant(token, { link_identity: true }, { token: bearer }, node)
+    const answer = await link(google.token(who), user.token)
+    assert.equal(answer.status, 200, answer.text)
+    assert.equal(answer.json.user.id, user.id)
+    assert.deepEqual(answer.json.user.app_metadata.providers, ['email', 'google'])
+    assert.equal(answer.json.user.email, user.email)
+    assert.equal((await app(google.token(who))).json.user_id, user.id)
+    assert.equal(await countUsers(server, who.email), 0)
+    for (const [bearer, words] of [[user.token, 'Identity is already linked'],
+      [(await signedUp(server)).token, 'Identity is already linked to another user']]) {
+      const again = await link(google.token(who), bearer)
+      assert.deepEqual([again.status, again.json.code, again.json.message], [422, 'identity_already_exists', words])
+      const then = await grant(google.token(who), { link_identity: true }, { token: bearer, version: null }, node)
+      assert.deepEqual([then.status, then.json.error_code], [422, 'identity_already_exists'])
+    }
+    for (const [bearer, status, code] of [[server.keys.anon, 403, 'bad_jwt'], ['x.y.z', 403, 'bad_jwt']]) {
+      const stranger = await link(google.token(person()), bearer)
+      assert.deepEqual([stranger.status, stranger.json.code], [status, code])
+    }
   })
 })
 
@@ -339,7 +372,7 @@ describe('tokens that are refused', () => {
       refused(await app(token, more), 401, 'invalid_credentials')
       await grantRefusedOAuth(token, error, words, more)
     }
-    const node = await server.beside(settings(google, { google_skip_nonce_check: true }))
+    const node = await beside(settings(google, { google_skip_nonce_check: true }))
     assert.equal((await app(with_(), {}, '/auth', node)).status, 200)
   })
 
@@ -366,7 +399,7 @@ describe('tokens that are refused', () => {
       'Provider (issuer "https://appleid.apple.com") is not enabled', { provider: 'apple' })
     await grantRefused(token, 400, 'validation_failed', 'Custom OIDC provider "https://evil.example" not allowed',
       { provider: undefined, client_id: 'app-web', issuer: 'https://evil.example' })
-    const node = await server.beside({ rate_limits: 'off' })
+    const node = await beside({ rate_limits: 'off' })
     refused(await app(token, {}, '/auth', node), 403, 'provider_disabled', /^Google sign-in is disabled$/)
     for (const [version, code] of [['2024-01-01', 'provider_disabled'], [null, 400]]) {
       const answer = await grant(token, {}, { version }, node)
@@ -404,7 +437,7 @@ describe('the provider\'s keys', () => {
     const es = makeKey('es', 'ES256')
     at.published = [symmetric, private_, { ...makeKey('enc').jwk, use: 'enc' }, { kty: 'XYZ', kid: 'x' },
       es.jwk, key.jwk]
-    const node = await server.beside(settings(at))
+    const node = await beside(settings(at))
     assert.equal((await app(at.token(person()), {}, '/auth', node)).status, 200)
     assert.equal((await app(at.token(person(), { key: es }), {}, '/auth', node)).status, 200)
     const { sign } = await import('../lib/jwt.mjs')
@@ -415,7 +448,7 @@ describe('the provider\'s keys', () => {
   for (const mode of ['fail', 'nonsense', 'huge', 'empty', 'hang']) {
     test(`a provider in mode ${mode} is 503 with Retry-After in time, and well again after`, async () => {
       const at = await provider()
-      const node = await server.beside(settings(at))
+      const node = await beside(settings(at))
       at.mode = mode
       const { value: answer, ms } = await timed(() => app(at.token(person()), {}, '/auth', node))
       refused(answer, 503, 'provider_unavailable', /keys of the identity provider/)
@@ -432,7 +465,7 @@ describe('the provider\'s keys', () => {
 
   test('what was fetched is used while the provider is away; nothing else waits for it', async () => {
     const at = await provider()
-    const node = await server.beside(settings(at))
+    const node = await beside(settings(at))
     assert.equal((await app(at.token(person()), {}, '/auth', node)).status, 200)
     at.mode = 'hang'
     assert.equal((await app(at.token(person()), {}, '/auth', node)).status, 200)

@@ -2,7 +2,7 @@
 // The app routes about one's own account: who am I, profile, validation of tokens, security status,
 // revocation, deletion. Each under both prefixes.
 import assert from 'node:assert/strict'
-import { before, describe, test } from 'node:test'
+import { afterEach, before, describe, test } from 'node:test'
 import { countUsers, email, password, start } from '../lib/basalt.mjs'
 import { patience } from '../lib/wait.mjs'
 
@@ -11,6 +11,14 @@ let server
 before(async () => {
   server = await start({ settings: { rate_limits: 'off' } })
 })
+
+// Another node on the same database, as long as the test runs.
+const nodes = []
+async function beside(more) {
+  nodes.push(await server.beside(more))
+  return nodes.at(-1)
+}
+afterEach(() => Promise.all(nodes.splice(0).map((node) => node.stop())))
 
 const prefixes = ['/auth', '/v1/auth']
 
@@ -316,7 +324,7 @@ for (const prefix of prefixes) {
 test('a table of profiles of the app\'s own, that does not go with its user, is emptied too', async () => {
   await server.sql(`create table public.members (id uuid primary key, name text, role text);
     grant all on public.members to service_role`)
-  const node = await server.beside({ rate_limits: 'off', profile_table: 'public.members' })
+  const node = await beside({ rate_limits: 'off', profile_table: 'public.members' })
   const address = email('member')
   const made = await node.app('POST', '/auth/register', { json: { email: address, password, name: 'Ada' } })
   assert.equal(made.status, 201, made.text)
@@ -330,7 +338,7 @@ test('a table of profiles of the app\'s own, that does not go with its user, is 
 })
 
 test('without profiles there is none to read or change', async () => {
-  const node = await server.beside({ rate_limits: 'off', profile_table: 'off' })
+  const node = await beside({ rate_limits: 'off', profile_table: 'off' })
   const made = await node.app('POST', '/auth/register', { json: { email: email('bare'), password } })
   assert.equal(made.status, 201, made.text)
   const token = made.json.access_token

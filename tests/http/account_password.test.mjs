@@ -2,7 +2,7 @@
 // The app routes about passwords: changed by the current one, set anew by what a mail brings; mails
 // come from a real SMTP server. And the names that seed 003's clients have kept.
 import assert from 'node:assert/strict'
-import { before, describe, test } from 'node:test'
+import { afterEach, before, describe, test } from 'node:test'
 import { email, password, start } from '../lib/basalt.mjs'
 import { startMail } from '../lib/mail.mjs'
 import * as sql from '../lib/sql.mjs'
@@ -18,6 +18,14 @@ before(async () => {
   server = await start({ settings: { ...settings, smtp_url: mail.url } })
   admin = await sql.session(server.urlAs('supabase_admin', 'DB_ADMIN_PASSWORD'))
 })
+
+// Another node on the same database, as long as the test runs.
+const nodes = []
+async function beside(more) {
+  nodes.push(await server.beside(more))
+  return nodes.at(-1)
+}
+afterEach(() => Promise.all(nodes.splice(0).map((node) => node.stop())))
 
 const post = (path, json, more = {}) => server.app('POST', path, { json, ...more })
 
@@ -205,7 +213,7 @@ test('how long asking takes does not tell who is here', async () => {
 })
 
 test('limits on mail are silent here: they would tell that there is somebody', async () => {
-  const node = await server.beside({ ...settings, smtp_url: mail.url, smtp_max_frequency: '1h' })
+  const node = await beside({ ...settings, smtp_url: mail.url, smtp_max_frequency: '1h' })
   const user = await registered()
   const before_ = mail.letters.length
   for (let i = 0; i < 3; i++) {
@@ -293,7 +301,7 @@ describe('tokens that are over', () => {
 })
 
 test('codes are limited for each address, wherever they come from', async () => {
-  const node = await server.beside({ ...settings, rate_limits: 'on', rate_limit_verify: 'off', rate_limit_address: 'off',
+  const node = await beside({ ...settings, rate_limits: 'on', rate_limit_verify: 'off', rate_limit_address: 'off',
     rate_limit_codes: '5/5m', smtp_url: mail.url })
   const user = await registered()
   await node.app('POST', '/auth/forgot-password', { json: { email: user.email } })
@@ -306,7 +314,7 @@ test('codes are limited for each address, wherever they come from', async () => 
 })
 
 test('guessing the current password with a stolen session is slowed as at the door', async () => {
-  const node = await server.beside({ ...settings, rate_limits: 'on', rate_limit_token: 'off', rate_limit_address: 'off',
+  const node = await beside({ ...settings, rate_limits: 'on', rate_limit_token: 'off', rate_limit_address: 'off',
     rate_limit_user: 'off', rate_limit_resource: 'off', smtp_url: mail.url })
   const user = await registered()
   const guess = (i) => node.app('POST', '/auth/change-password',
@@ -318,7 +326,7 @@ test('guessing the current password with a stolen session is slowed as at the do
 })
 
 test('rules of the settings count on every route that sets a password', async () => {
-  const node = await server.beside({ ...settings, password_blocklist: 'refuse', smtp_url: mail.url })
+  const node = await beside({ ...settings, password_blocklist: 'refuse', smtp_url: mail.url })
   const user = await registered()
   const weak = 'password123'
   const answers = [
@@ -362,7 +370,7 @@ describe('names of seed 003', () => {
   }
 
   test('they are not back doors: where signing up is off, it is off', async () => {
-    const node = await server.beside({ ...settings, disable_signup: true })
+    const node = await beside({ ...settings, disable_signup: true })
     for (const path of ['/flutter-register', '/api/auth/emergency-register', '/api/auth/emergency-register-legacy'])
       refused(await node.call(path, { method: 'POST', json: body() }), 403, 'signup_disabled')
   })

@@ -9,6 +9,8 @@ with identities as (
     delete from auth.one_time_tokens t where t.user_id = $1
 ), factors as (
     delete from auth.mfa_factors f where f.user_id = $1
+), networks as (
+    delete from basalt.known_network n where n.user_id = $1
 ), passkeys as (
     delete from auth.webauthn_credentials w where w.user_id = $1
 )
