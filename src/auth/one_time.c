@@ -56,8 +56,8 @@ bool one_time_lives(const struct req *req, int64_t sent_us)
 
 bool one_time_frequency(const struct req *req, int64_t sent_us, struct err *e)
 {
-    int64_t left_us = sent_us + auth_config_of(req)->mail_frequency_us - req->now_us;
-    if (!sent_us || left_us <= 0)
+    int64_t apart_us = auth_config_of(req)->mail_frequency_us, left_us = sent_us + apart_us - req->now_us;
+    if (!apart_us || !sent_us || left_us <= 0) /* a mail may be younger than this request */
         return true;
     int seconds = (int)((left_us + CLOCK_S - 1) / CLOCK_S);
     err_set(e, 429, "over_email_send_rate_limit",

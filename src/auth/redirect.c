@@ -69,11 +69,31 @@ static struct str next_pattern(struct str *list)
     return head;
 }
 
+/* Scheme and name, up to the path. */
+static struct str authority_of(struct str s)
+{
+    size_t colon, slash;
+    if (!str_find(s, S("://"), &colon) || !str_find_char(str_from_at(s, colon + 3), '/', &slash))
+        return s;
+    return str_of(s.p, colon + 3 + slash);
+}
+
+/*
+ * A "**" inside of a name stays in it, although it may run over any character: the pattern
+ * of an app's many subdomains does not mean https://evil.test/x.example.com.
+ */
+static bool name_fits(struct str pattern, struct str url)
+{
+    struct str name = authority_of(pattern);
+    size_t at;
+    return !str_find(name, S("**"), &at) || str_ends(name, S("**")) || glob_match(name, authority_of(url));
+}
+
 static bool is_listed(struct str list, struct str url)
 {
     while (list.n > 0) {
         struct str pattern = next_pattern(&list);
-        if (pattern.n && glob_match(pattern, url))
+        if (pattern.n && name_fits(pattern, url) && glob_match(pattern, url))
             return true;
     }
     return false;

@@ -84,6 +84,20 @@ static void loopback_sites(void **state)
     assert_false(redirect_allowed(S("not a url"), S(""), S("http://localhost:3000")));
 }
 
+static void two_stars_in_a_name(void **state)
+{
+    static const struct str names = S_INIT("https://**.example.net/**,https://**-team.example.org");
+    (void)state;
+    assert_true(redirect_allowed(site, names, S("https://a.b.example.net/cb")));
+    assert_true(redirect_allowed(site, names, S("https://a-team.example.org")));
+    assert_false(redirect_allowed(site, names, S("https://evil.test/.example.net/cb")));
+    assert_false(redirect_allowed(site, names, S("https://evil.test/?.example.net/cb")));
+    assert_false(redirect_allowed(site, names, S("https://evil.test?.example.net/cb")));
+    assert_false(redirect_allowed(site, names, S("https://evil.test/-team.example.org")));
+    assert_true(redirect_allowed(site, S("https://**"), S("https://any.test/where")));
+    assert_true(redirect_allowed(site, S("myapp://**"), S("myapp://any/where")));
+}
+
 static void bounds(void **state)
 {
     static char url[GLOB_TEXT_MAX + 1];
@@ -101,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(targets),
         cmocka_unit_test(loopback_sites),
+        cmocka_unit_test(two_stars_in_a_name),
         cmocka_unit_test(bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

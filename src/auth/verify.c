@@ -176,6 +176,13 @@ static bool half(struct pg_tx *tx, const struct verify_in *in, const struct foun
     return true;
 }
 
+/* Type "email" is whatever the mail was. */
+static const char *authentication_of(const struct verify_in *in, const struct found *f)
+{
+    bool signup = str_is(in->type, "email") && str_is(f->kind, "confirmation_token");
+    return type_of(signup ? S("signup") : in->type)->authentication;
+}
+
 /* The user as they have become, and a session or a code for them. */
 static bool whole(struct pg_tx *tx, struct req *req, const struct verify_in *in, const struct found *f,
                   bool code, struct verify_out *out, struct err *e)
@@ -186,7 +193,7 @@ static bool whole(struct pg_tx *tx, struct req *req, const struct verify_in *in,
         return false;
     unsigned given = tx->count;
     if (code) {
-        flow_issue(tx, id, type_of(in->type)->authentication);
+        flow_issue(tx, id, authentication_of(in, f));
     } else {
         session_prepare(req, &out->pair);
         session_queue_open(tx, req, &f->user, &out->pair, "otp", (struct str){0});
@@ -201,7 +208,7 @@ static bool whole(struct pg_tx *tx, struct req *req, const struct verify_in *in,
         return expired(in, e);
     const struct pg_result *r = pg_tx_result(tx, given);
     if (pg_row_count(r) == 0 && code)
-        return err_set(e, 422, "flow_state_not_found", "No valid flow state found for user.");
+        return err_set(e, 400, "flow_state_not_found", "No valid flow state found for user.");
     if (pg_row_count(r) == 0 || pg_row_count(pg_tx_result(tx, user)) == 0)
         return err_set(e, 403, "user_banned", "User is banned"); /* by an app's trigger, just now */
     if (code)

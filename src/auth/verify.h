@@ -26,7 +26,7 @@ struct verify_out {
 MUST_CHECK bool verify_type_known(struct str type, struct err *e);
 /*
  * want_code: a token of a PKCE flow gives a code. Errors: 403 "otp_expired", "user_banned"; 422
- * "email_exists" when the new address was taken meanwhile, "flow_state_not_found".
+ * "email_exists" when the new address was taken meanwhile; 400 "flow_state_not_found".
  */
 MUST_CHECK bool verify_run(struct req *req, const struct verify_in *in, bool want_code,
                            struct verify_out *out, struct err *e);

@@ -210,3 +210,38 @@ describe('PKCE', () => {
     }
   })
 })
+
+describe('links that show a page first', () => {
+  // What a browser without scripts sends when the page's only button is pressed.
+  async function pressed(link) {
+    const page = await fetch(link)
+    assert.equal(page.status, 200)
+    const html = await page.text()
+    const form = Object.fromEntries([...html.matchAll(/<input type="hidden" name="(\w+)" value="([^"]*)">/g)]
+      .map(([, name, value]) => [name, value.replaceAll('&amp;', '&')]))
+    const [, action] = /<form method="post" action="([^"]+)">/.exec(html)
+    return fetch(new URL(action, link), { method: 'POST', body: new URLSearchParams(form), redirect: 'manual' })
+  }
+
+  test('a mail scanner opens them, their reader comes later', async () => {
+    const paged = await server.beside({ smtp_url: mail.url, mailer_autoconfirm: 'false', site_url: site,
+      uri_allow_list: `${site}/**`, smtp_max_frequency: '0', mail_link_confirm: 'page' })
+    for (const flowType of ['implicit', 'pkce']) {
+      const auth = client({ flowType }, paged), address = email('flow')
+      const { user } = await ok(auth.signUp({ email: address, password,
+        options: { emailRedirectTo: `${site}/in?a=1&b=2` } }))
+      const { link } = await mail.to(address)
+      for (const method of ['HEAD', 'GET', 'GET']) await fetch(link, { method, redirect: 'manual' })
+      const answer = await pressed(link)
+      assert.equal(answer.status, 303)
+      const url = new URL(answer.headers.get('location'))
+      assert.deepEqual([url.origin, url.pathname, url.searchParams.get('b')], [site, '/in', '2'])
+      const found = new URLSearchParams(url.hash.slice(1))
+      const data = flowType === 'pkce' ? await ok(auth.exchangeCodeForSession(url.searchParams.get('code')))
+        : await ok(auth.setSession({ access_token: found.get('access_token'), refresh_token: found.get('refresh_token') }))
+      assert.equal(data.user.id, user.id)
+      const again = new URL((await pressed(link)).headers.get('location'))
+      assert.equal(new URLSearchParams(again.hash.slice(1)).get('error_code'), 'otp_expired')
+    }
+  })
+})

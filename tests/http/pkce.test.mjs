@@ -115,6 +115,22 @@ describe('a code', () => {
     assert.equal(answer.status, 200, answer.text)
   })
 
+  test('type email is whatever the mail was; without its flow there is no code', async () => {
+    const asked = async () => {
+      const address = email('pkce')
+      await server.auth('POST', '/signup', { json: { email: address, password, ...pair().sent } })
+      return { address, link: (await mail.to(address)).link.replace(server.api, '').replace('type=signup', 'type=email') }
+    }
+    const { link } = await asked()
+    assert.ok(new URL((await server.call(link)).headers.location).searchParams.get('code'))
+    const gone = await asked()
+    await server.sql(`delete from auth.flow_state where user_id = (select id from auth.users where email = $1)`,
+      [gone.address])
+    const { searchParams } = new URL((await server.call(gone.link)).headers.location)
+    assert.deepEqual([searchParams.get('error'), searchParams.get('error_code')],
+      ['invalid_request', 'flow_state_not_found'])
+  })
+
   test('errors of a PKCE link are in query and fragment', async () => {
     const answer = await server.call('/auth/v1/verify?type=signup&token=pkce_00')
     const url = new URL(answer.headers.location)

@@ -198,6 +198,15 @@ describe('links and codes to sign in with', () => {
     isRefusal(await login(address, ''), { status: 400, code: 'invalid_credentials', version: '2024-01-01' })
   })
 
+  test('many who ask for one new address at once make one user', async () => {
+    const address = email('crowd')
+    const answers = await Promise.all(Array.from({ length: 6 }, () =>
+      server.auth('POST', '/otp', { json: { email: address } })))
+    for (const answer of answers) assert.equal(answer.status, 200, answer.text)
+    assert.equal((await server.sql('select from auth.users where email = $1', [address])).length, 1)
+    assert.equal((await server.sql('select from auth.one_time_tokens where relates_to = $1', [address])).length, 1)
+  })
+
   test('a known address gets a link, by /otp and by /magiclink', async () => {
     const { address } = await confirmed()
     for (const path of ['/otp', '/magiclink']) {
@@ -334,6 +343,45 @@ describe('with other settings', () => {
       assert.equal(mail.all(address).length, 2)
       await one.close()
     }
+  })
+
+  test('strictly, signing up again too soon looks as if a mail had gone out', async () => {
+    const one = await start({ settings: { rate_limits: 'off', smtp_url: mail.url, enumeration_protection: 'strict' } })
+    const address = email('again')
+    const asked = () => one.auth('POST', '/signup', { json: { email: address, password } })
+    const first = await asked()
+    await mail.to(address)
+    const second = await asked()
+    assert.deepEqual([second.status, second.json.id], [200, first.json.id])
+    assert.ok(second.json.confirmation_sent_at > first.json.confirmation_sent_at)
+    const times = []
+    for (const json of [{ email: address }, { email: email('none') }]) {
+      const from = performance.now()
+      assert.deepEqual((await one.auth('POST', '/recover', { json })).json, {})
+      times.push(performance.now() - from)
+    }
+    assert.ok(Math.min(...times) >= 195, `${times}`)
+    await one.close()
+  })
+
+  test('codes of an address are tried a few times from wherever, then not even the right one counts', async () => {
+    const one = await start({ settings: { rate_limits: 'on', rate_limit_codes: '3', rate_limit_verify: '1000',
+      smtp_url: mail.url } })
+    const made = async () => {
+      const address = email('guess')
+      assert.equal((await one.auth('POST', '/signup', { json: { email: address, password } })).status, 200)
+      return { address, ...await mail.to(address).then(({ otp, link }) => ({ otp, link })) }
+    }
+    const [victim, other] = [await made(), await made()]
+    const tried = ({ address }, token, version = '2024-01-01') => one.auth('POST', '/verify',
+      { version, json: { type: 'signup', email: address, token } })
+    for (let i = 0; i < 3; i++) assert.equal((await tried(victim, String(100000 + i))).status, 403)
+    await refused((version) => tried(victim, victim.otp, version), 429, 'over_request_rate_limit')
+    const answer = await tried(victim, victim.otp)
+    assert.ok(Number(answer.headers['retry-after']) > 0)
+    assert.equal((await tried(other, other.otp)).status, 200)
+    assert.ok(tail(await one.call(victim.link.replace(one.api, ''))).get('access_token'), 'the link still does')
+    await one.close()
   })
 
   test('links and codes end after otp_exp; codes have otp_length digits', async () => {
