@@ -7,8 +7,10 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "http/head.h"
+#include "runtime/fiber.h"
 
 /* Nobody could send a token that does not fit into a header line, with its name and scheme. */
+enum { TAKE_BACK_US = 2 * 1000 * 1000 };
 enum { CLAIMS_MAX = 64 * 1024, TOKEN_MAX = HEAD_LINE_MAX - (int)sizeof("Authorization: Bearer ") };
 
 void session_prepare(struct req *req, struct token_pair *pair)
@@ -104,15 +106,22 @@ static bool claims_sign(struct req *req, struct token_pair *pair, struct str cla
     return ok;
 }
 
-/* What the client hears is why; that the row goes is worth an attempt, and it would end by itself. */
+/* Also when the client has left meanwhile, or the request's time is over: the row would stay. */
 static void session_take_back(struct req *req, const struct user *u, const struct token_pair *pair)
 {
-    struct err unheard = {0};
+    struct err unheard = {0}; /* the client hears of the hook */
+    int64_t deadline = fiber_deadline();
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
-    if (!pg_tx_single(&tx, req->pg, PG_LOGIN_AUTH, &unheard))
-        return;
-    pg_tx_add(&tx, &session_delete_one_sql, PG_ARGS(uuid_str(&u->id), uuid_str(&pair->session_id)));
-    if (!pg_tx_commit(&tx, &unheard))
+    fiber_uncancel();
+    fiber_set_deadline(clock_mono_us() + TAKE_BACK_US);
+    bool ok = pg_tx_single(&tx, req->pg, PG_LOGIN_AUTH, &unheard);
+    if (ok) {
+        pg_tx_add(&tx, &session_delete_one_sql,
+                  PG_ARGS(uuid_str(&u->id), uuid_str(&pair->session_id)));
+        ok = pg_tx_commit(&tx, &unheard);
+    }
+    fiber_set_deadline(deadline);
+    if (!ok)
         log_say(LOG_WARN, "session.left", "a session without tokens was left: %s", unheard.message);
 }
 

@@ -374,6 +374,20 @@ describe('a service', () => {
     await recovered()
   })
 
+  test('hangs until the client leaves: no session stays', async () => {
+    const before = await sessionsOf(user.id)
+    web.answer = (request) => (request.path === '/token' ? 'hang' : agreeable(request))
+    const gone = new AbortController()
+    const left = over.call('/auth/v1/token?grant_type=password', { method: 'POST', signal: gone.signal,
+      json: { email: user.email, password: user.password }, headers: { apikey: server.keys.anon } })
+    await waitFor('the call', () => web.requests.some((r) => r.path === '/token'))
+    assert.equal(await sessionsOf(user.id), before + 1)
+    gone.abort()
+    await assert.rejects(left)
+    await waitFor('its end', async () => await sessionsOf(user.id) === before)
+    await recovered()
+  })
+
   test('no secret is in the log', () => {
     for (const secret of [KEY, SECOND]) assert.ok(!over.log().includes(secret.toString('base64')))
     assert.ok(!over.log().includes(PRIVATE))
@@ -392,7 +406,6 @@ describe('a hook that sends mails', () => {
 
   const mails = () => web.requests.filter((r) => r.path === '/mail').map((r) => r.json)
   const heard = (n = 1) => waitFor(`${n} mails`, () => mails().length >= n && mails(), 40_000)
-  const sha224 = (text) => crypto.createHash('sha224').update(text).digest('hex')
   const stateOf = async (id) =>
     (await server.sql('select state from basalt.mail_state where user_id = $1 order by created_at', [id])).map((r) => r.state)
 
@@ -409,21 +422,31 @@ describe('a hook that sends mails', () => {
   })
 
   test('hears once of a change of address that both confirm, the pairs crossed', async () => {
-    const next = email('next')
-    const asked = await mailing.auth('PUT', '/user', { token: user.token, json: { email: next } })
-    assert.equal(asked.status, 200, asked.text)
-    const [{ user: told, email_data: data }] = await heard()
-    assert.equal(data.email_action_type, 'email_change')
-    assert.deepEqual([told.email, told.new_email], [user.email, next])
-    assert.equal(data.token_hash_new, sha224(user.email + data.token))
-    assert.equal(data.token_hash, sha224(next + data.token_new))
-    await waitFor('sent', async () => (await stateOf(user.id)).every((state) => state === 'sent'))
-    assert.equal(mails().length, 1)
-    for (const token_hash of [data.token_hash, data.token_hash_new]) {
-      const verified = await mailing.auth('POST', '/verify', { json: { type: 'email_change', token_hash } })
+    const ask = async (from, next) => {
+      web.requests.length = 0
+      const asked = await mailing.auth('PUT', '/user', { token: user.token, json: { email: next } })
+      assert.equal(asked.status, 200, asked.text)
+      const [{ user: told, email_data: data }] = await heard()
+      assert.equal(data.email_action_type, 'email_change')
+      assert.deepEqual([told.email, told.new_email], [from, next])
+      return data
+    }
+    const verify = async (json) => {
+      const verified = await mailing.auth('POST', '/verify', { json: { type: 'email_change', ...json } })
       assert.equal(verified.status, 200, verified.text)
     }
-    assert.equal((await server.sql('select email from auth.users where id = $1', [user.id]))[0].email, next)
+    const address = async () => (await server.sql('select email from auth.users where id = $1', [user.id]))[0].email
+    const [second, third] = [email('second'), email('third')]
+    const codes = await ask(user.email, second)
+    await waitFor('sent', async () => (await stateOf(user.id)).every((state) => state === 'sent'))
+    assert.equal(mails().length, 1)
+    await verify({ email: user.email, token: codes.token })
+    await verify({ email: second, token: codes.token_new })
+    assert.equal(await address(), second)
+    const links = await ask(second, third)
+    await verify({ token_hash: links.token_hash_new })
+    await verify({ token_hash: links.token_hash })
+    assert.equal(await address(), third)
   })
 
   test('sends what signs in: there too a hook writes the claims', async () => {
