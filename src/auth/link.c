@@ -152,7 +152,7 @@ static bool change_user(struct req *req, struct making *m, struct err *e)
     if (m->type == SIGNUP && m->ask->data.p)
         pg_tx_add(&tx, &user_update_write_sql,
                   PG_ARGS(id, u.email, (struct str){0}, (struct str){0}, m->ask->data,
-                          (struct str){0}));
+                          (struct str){0}, (struct str){0}));
     if (m->type == MAGICLINK || m->type == RECOVERY)
         note(&tx, req, &u, AUDIT_USER_RECOVERY_REQUESTED);
     if (!queue(&tx, req, &u, m, e))

@@ -29,22 +29,32 @@ struct plan {
     struct str new_hash;       /* absent: the password stays */
 };
 
+/* The caller's own, absent of a token without one. */
+static struct str session_of(const struct req *req)
+{
+    struct str id = uuid_str(&req->principal->session_id);
+    return id.n ? id : (struct str){0};
+}
+
 static bool look_read(struct req *req, struct plan *p, struct err *e)
 {
     const struct user_edit *in = p->edit;
     struct str id = uuid_str(&req->principal->user_id);
-    struct str session = uuid_str(&req->principal->session_id);
+    struct str session = session_of(req);
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
     if (!pg_tx_single(&tx, req->pg, PG_LOGIN_AUTH, e))
         return false;
     pg_tx_add(&tx, &user_by_id_sql, PG_ARGS(id));
     pg_tx_add(&tx, &user_update_look_sql,
-              PG_ARGS(id, session.n ? session : (struct str){0}, in->email, in->phone));
+              PG_ARGS(id, session, in->email, in->phone));
     if (!pg_tx_commit(&tx, e))
         return false;
     const struct pg_result *r = pg_tx_result(&tx, 1);
     if (pg_row_count(pg_tx_result(&tx, 0)) == 0 || pg_row_count(r) == 0)
         return err_set(e, 403, "user_not_found", "User from sub claim in JWT does not exist");
+    if (!pg_row_bool(r, 0, USER_UPDATE_LOOK_SESSION_LIVES))
+        return err_set(e, 403, "session_not_found",
+                       "Session from session_id claim in JWT does not exist");
     struct look l = {
         .session_created_us = pg_row_time(r, 0, USER_UPDATE_LOOK_SESSION_CREATED_AT),
         .aal = arena_str(req->arena, pg_row_str(r, 0, USER_UPDATE_LOOK_AAL)),
@@ -190,8 +200,8 @@ static void note(struct pg_tx *tx, struct req *req, const struct user *u, enum a
 static bool queue_password(struct pg_tx *tx, struct req *req, const struct plan *p, struct err *e)
 {
     const struct user *u = &p->look.user;
-    struct str id = uuid_str(&u->id), session = uuid_str(&req->principal->session_id);
-    if (session.n)
+    struct str id = uuid_str(&u->id), session = session_of(req);
+    if (session.p)
         pg_tx_add(tx, &session_delete_others_sql, PG_ARGS(id, session));
     else
         pg_tx_add(tx, &session_delete_all_sql, PG_ARGS(id));
@@ -223,7 +233,7 @@ static bool queue_all(struct pg_tx *tx, struct req *req, const struct plan *p, s
     const struct user *u = &p->look.user;
     pg_tx_add(tx, &user_update_write_sql,
               PG_ARGS(uuid_str(&u->id), u->email.p ? u->email : S(""), u->password, p->new_hash,
-                      in->data, in->app_metadata));
+                      in->data, in->app_metadata, session_of(req)));
     if (p->new_hash.p && !queue_password(tx, req, p, e))
         return false;
     if (p->new_email && !queue_email(tx, req, p, e))

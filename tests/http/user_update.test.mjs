@@ -144,6 +144,18 @@ describe('password', () => {
     await changed(user, { password: 'a-new-word' }, { where: strict })
   })
 
+  test('a session that ends while the password is hashed changes none', async () => {
+    const user = await signedUp(server)
+    const other = await loggedIn(server, user)
+    const [change] = await Promise.all([put(user, { password: 'a-new-word' }),
+      server.auth('POST', '/logout?scope=global', { token: other.token })])
+    const kept = (await login(user.email, password)).status
+    assert.deepEqual([change.status, kept], change.status === 200 ? [200, 400] : [403, 200],
+      change.text)
+    const alive = await server.sql('select id from auth.sessions where user_id = $1', [user.id])
+    assert.ok(alive.length <= 1)
+  })
+
   test('two changes at once: one of them holds', async () => {
     const user = await signedUp(server)
     const words = ['first-new-word', 'second-new-word']

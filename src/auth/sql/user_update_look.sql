@@ -1,8 +1,9 @@
 -- user_update_look(user_id uuid, session_id uuid?, email text?, phone text?) -> (
---   session_created_at timestamptz?, aal text?, recovered boolean, mfa boolean, email_taken boolean, phone_taken boolean,
+--   session_lives boolean, session_created_at timestamptz?, aal text?, recovered boolean, mfa boolean, email_taken boolean, phone_taken boolean,
 --   reauthentication_token text)
 -- What a change of oneself depends on, beside the user's row. recovered: the session was opened by a mail.
 select
+    $2 is null or s.id is not null,
     s.created_at,
     s.aal::text,
     exists (
