@@ -16,9 +16,9 @@ static route_handler register_post, signup_post, login_post, refresh_post, logou
 #define BOTH(method, tail, handler, access, limit, body) BOTH_WITH(method, tail, handler, access, limit, body, 0)
 
 const struct route account_routes[] = {
-    BOTH(METHOD_POST, "/register",      register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX),
-    BOTH(METHOD_POST, "/signup",        signup_post,   ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX),
-    BOTH(METHOD_POST, "/login",         login_post,    ACCESS_OPEN, LIMIT_LOGIN,  BODY_MAX),
+    BOTH_WITH(METHOD_POST, "/register",      register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX, ROUTE_CAPTCHA),
+    BOTH_WITH(METHOD_POST, "/signup",        signup_post,   ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX, ROUTE_CAPTCHA),
+    BOTH_WITH(METHOD_POST, "/login",         login_post,    ACCESS_OPEN, LIMIT_LOGIN, BODY_MAX, ROUTE_CAPTCHA),
     BOTH(METHOD_POST, "/refresh",       refresh_post,  ACCESS_OPEN, LIMIT_TOKEN,  BODY_MAX),
     BOTH(METHOD_POST, "/refresh-token", refresh_post,  ACCESS_OPEN, LIMIT_TOKEN,  BODY_MAX),
     BOTH_WITH(METHOD_POST, "/logout",   logout_post,   ACCESS_USER, LIMIT_NONE,   BODY_MAX, ROUTE_IN_EMERGENCY),
@@ -36,19 +36,19 @@ const struct route account_routes[] = {
     BOTH(METHOD_POST, "/revoke",          security_api_revoke,      ACCESS_OPEN, LIMIT_TOKEN, BODY_MAX),
     BOTH(METHOD_POST, "/google",          google_api_post,          ACCESS_OPEN, LIMIT_TOKEN, BODY_MAX),
     BOTH(METHOD_POST, "/change-password",        password_api_change,  ACCESS_USER, LIMIT_LOGIN,  BODY_MAX),
-    BOTH(METHOD_POST, "/forgot-password",        password_api_forgot,  ACCESS_OPEN, LIMIT_MAIL,   BODY_MAX),
-    BOTH(METHOD_POST, "/password-reset",         password_api_forgot,  ACCESS_OPEN, LIMIT_MAIL,   BODY_MAX),
+    BOTH_WITH(METHOD_POST, "/forgot-password",        password_api_forgot,  ACCESS_OPEN, LIMIT_MAIL, BODY_MAX, ROUTE_CAPTCHA),
+    BOTH_WITH(METHOD_POST, "/password-reset",         password_api_forgot,  ACCESS_OPEN, LIMIT_MAIL, BODY_MAX, ROUTE_CAPTCHA),
     BOTH(METHOD_POST, "/verify-reset-token",     password_api_verify,  ACCESS_OPEN, LIMIT_VERIFY, BODY_MAX),
     BOTH(METHOD_POST, "/reset-password",         password_api_reset,   ACCESS_OPEN, LIMIT_VERIFY, BODY_MAX),
     BOTH(METHOD_POST, "/password-reset-confirm", password_api_confirm, ACCESS_OPEN, LIMIT_VERIFY, BODY_MAX),
     BOTH(METHOD_DELETE, "/delete-account", security_api_delete,     ACCESS_USER, LIMIT_LOGIN, BODY_MAX),
     /* Names that seed 003's clients have kept from its emergency: the same handlers, the same rules. */
-    BOTH(METHOD_POST, "/emergency-register",        register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX),
-    BOTH(METHOD_POST, "/emergency-register-legacy", register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX),
-    BOTH(METHOD_POST, "/flutter-register",          register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX),
-    BOTH(METHOD_POST, "/flutter-login",             login_post,    ACCESS_OPEN, LIMIT_LOGIN,  BODY_MAX),
-    {METHOD_POST, "/flutter-register", register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX, 0, 0},
-    {METHOD_POST, "/flutter-login",    login_post,    ACCESS_OPEN, LIMIT_LOGIN,  BODY_MAX, 0, 0},
+    BOTH_WITH(METHOD_POST, "/emergency-register",        register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX, ROUTE_CAPTCHA),
+    BOTH_WITH(METHOD_POST, "/emergency-register-legacy", register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX, ROUTE_CAPTCHA),
+    BOTH_WITH(METHOD_POST, "/flutter-register",          register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX, ROUTE_CAPTCHA),
+    BOTH_WITH(METHOD_POST, "/flutter-login",             login_post,    ACCESS_OPEN, LIMIT_LOGIN, BODY_MAX, ROUTE_CAPTCHA),
+    {METHOD_POST, "/flutter-register", register_post, ACCESS_OPEN, LIMIT_SIGNUP, BODY_MAX, ROUTE_CAPTCHA, 0},
+    {METHOD_POST, "/flutter-login",    login_post,    ACCESS_OPEN, LIMIT_LOGIN,  BODY_MAX, ROUTE_CAPTCHA, 0},
     /* Open in the row; e2e_api.c refuses unless it is switched on, and then without key or secret. */
     {METHOD_GET,    "/api/v1/e2e",                         e2e_api_health,  ACCESS_OPEN, LIMIT_NONE,  0, 0, 0},
     {METHOD_GET,    "/api/v1/e2e/health",                  e2e_api_health,  ACCESS_OPEN, LIMIT_NONE,  0, 0, 0},
@@ -66,15 +66,18 @@ const size_t account_routes_count = sizeof(account_routes) / sizeof(account_rout
 
 struct credentials {
     struct str email, password;
+    struct str captcha_token, gotrue_meta_security; /* auth/captcha.c has read them */
 };
 
 static const struct json_field credentials_fields[] = {
     JSON_FIELD(struct credentials, email, JSON_STR, 255, JSON_REQUIRED),
     JSON_FIELD(struct credentials, password, JSON_SECRET, ACCOUNT_PASSWORD_ENTERED_MAX, JSON_REQUIRED),
+    JSON_FIELD(struct credentials, captcha_token, JSON_STR, 0, 0),
+    JSON_FIELD(struct credentials, gotrue_meta_security, JSON_OBJECT, 0, 0),
 };
 
-static const struct json_shape login_shape = {credentials_fields, 2, true};
-static const struct json_shape register_shape = {credentials_fields, 2, false}; /* the profile's fields follow */
+static const struct json_shape login_shape = {credentials_fields, 4, true};
+static const struct json_shape register_shape = {credentials_fields, 4, false}; /* the profile's fields follow */
 
 /* Checked profile fields of the body as one object; anything else is refused by name. */
 static bool profile_read(struct req *req, struct str *out, struct err *e)
@@ -85,7 +88,8 @@ static bool profile_read(struct req *req, struct str *out, struct err *e)
     json_put_open(&b, '{');
     struct str rest = req->body, name, value;
     while (json_next(&rest, req->arena, &name, &value)) {
-        if (str_is(name, "email") || str_is(name, "password"))
+        if (str_is(name, "email") || str_is(name, "password") || str_is(name, "captcha_token")
+            || str_is(name, "gotrue_meta_security"))
             continue;
         if (!signup_profile_writable(auth, name))
             return err_set(e, 422, "validation_failed", "%.*s is not a field that can be set here",

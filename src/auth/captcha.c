@@ -21,14 +21,15 @@ enum {
 };
 
 struct security_in {
-    struct str gotrue_meta_security;
+    struct str gotrue_meta_security, captcha_token; /* the latter: as the app routes take it */
 };
 
 static const struct json_field security_fields[] = {
     JSON_FIELD(struct security_in, gotrue_meta_security, JSON_OBJECT, 0, 0),
+    JSON_FIELD(struct security_in, captcha_token, JSON_STR, 0, 0),
 };
 
-static const struct json_shape security_shape = {security_fields, 1, false};
+static const struct json_shape security_shape = {security_fields, 2, false};
 
 /* Grants that a captcha was asked for before, or whose proof is somebody else's. */
 static bool grant_exempt(const struct req *req)
@@ -63,6 +64,8 @@ static bool token_read(const struct req *req, struct str *token, struct err *e)
     *token = (struct str){0};
     if (!json_read(req->body, &security_shape, &in, req->arena, e))
         return false;
+    if (req->surface == SURFACE_APP)
+        *token = in.captcha_token;
     if (in.gotrue_meta_security.p)
         json_get(in.gotrue_meta_security, "captcha_token", JSON_STR, token, req->arena);
     *token = str_trim(*token);

@@ -178,3 +178,42 @@ test('asked for without a secret the server does not start', async () => {
   assert.notEqual(code, 0)
   assert.match(stderr, /captcha_secret/)
 })
+
+describe('on the app routes', () => {
+  const routes = [['/auth/register', 201], ['/auth/signup', 200], ['/v1/auth/register', 201],
+    ['/auth/emergency-register', 201], ['/auth/emergency-register-legacy', 201], ['/auth/flutter-register', 201]]
+  const refusedApp = (answer) => {
+    assert.equal(answer.status, 400, answer.text)
+    assert.equal(answer.json.error, 'captcha_failed')
+  }
+
+  for (const [path, status] of routes) {
+    test(`POST /api${path}`, async () => {
+      const json = { email: email('app'), password }
+      refusedApp(await server.app('POST', path, { json }))
+      refusedApp(await server.app('POST', path, { json: { ...json, captcha_token: 'guessed' } }))
+      const answer = await server.app('POST', path, { json: { ...json, captcha_token: solve() } })
+      assert.equal(answer.status, status, answer.text)
+    })
+  }
+
+  test('logging in and asking for a mail', async () => {
+    const user = await signedUp(plain)
+    for (const [path, json] of [['/auth/login', { email: user.email, password }],
+      ['/v1/auth/login', { email: user.email, password }], ['/auth/flutter-login', { email: user.email, password }],
+      ['/auth/forgot-password', { email: user.email }], ['/v1/auth/password-reset', { email: user.email }]]) {
+      refusedApp(await server.app('POST', path, { json }))
+      assert.equal((await server.app('POST', path, { json: { ...json, captcha_token: solve() } })).status, 200)
+      assert.equal((await server.app('POST', path, { json: with_(json) })).status, 200)
+      assert.equal((await server.app('POST', path, { json, headers: { apikey: server.keys.service } })).status, 200)
+    }
+    for (const path of ['/flutter-register', '/flutter-login'])
+      refusedApp(await server.call(path, { method: 'POST', json: { email: email('app'), password } }))
+  })
+
+  test('without captchas the field is no obstacle', async () => {
+    const json = { email: email('app'), password, captcha_token: 'whatever' }
+    assert.equal((await plain.app('POST', '/auth/register', { json })).status, 201)
+    assert.equal((await plain.app('POST', '/auth/login', { json })).status, 200)
+  })
+})
