@@ -30,4 +30,7 @@ route_handler id_token_api_grant;
 route_handler audit_api_list, identity_api_authorize, identity_api_delete;
 route_handler user_api_put, user_api_reauthenticate, link_api_generate, link_api_invite;
 
+route_handler session_api_list, session_api_delete, session_api_admin_list, session_api_admin_delete;
+route_handler meta_api_openid;
+
 #endif

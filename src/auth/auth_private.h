@@ -87,6 +87,9 @@ MUST_CHECK bool session_sign(struct req *req, const struct user *u, struct str a
 #define SESSION_REFRESHED "token_refresh" /* method of a session that there was; GoTrue's word */
 MUST_CHECK bool session_issue(struct req *req, const struct user *u, const char *method,
                               struct token_pair *pair, struct err *e);
+/* One of the user's; caches are void before it returns. 404 "session_not_found". */
+MUST_CHECK bool session_end_one(struct req *req, struct str user_id, struct str id,
+                                const struct audit_note *note, struct err *e);
 /* Ends all sessions of a user who has not asked for it. */
 MUST_CHECK bool session_end_all(struct req *req, const struct user *u, struct err *e);
 /* [{"method":"password","timestamp":…}] */

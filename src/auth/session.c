@@ -207,3 +207,22 @@ bool session_end_all(struct req *req, const struct user *u, struct err *e)
     caller_forget(id); /* also when the outcome is not known */
     return ok;
 }
+
+bool session_end_one(struct req *req, struct str user_id, struct str id, const struct audit_note *note,
+                     struct err *e)
+{
+    CLEANUP(pg_tx_end) struct pg_tx tx = {0};
+    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e))
+        return false;
+    pg_tx_add(&tx, &session_delete_one_sql, PG_ARGS(user_id, id));
+    if (!pg_tx_flush(&tx, e))
+        return false;
+    if (pg_row_count(pg_tx_result(&tx, 0)) == 0)
+        return err_set(e, 404, "session_not_found", "Session not found");
+    audit_add(&tx, req, note);
+    bool ok = audit_commit(&tx, req, e);
+    caller_forget(id); /* also when the outcome is not known */
+    if (ok)
+        auth_count("logout");
+    return ok;
+}

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/secret.h"
 #include "crypto/hash.h"
+#include "guard/access.h"
 #include "guard/epoch.h"
 #include "guard/token_cache.h"
 #include "runtime/loop.h"
@@ -395,4 +396,14 @@ bool guard_allow(struct guard *g, struct req *req, struct err *e)
     }
     BUG(true); /* a route without access does not get past start-up */
     return false;
+}
+
+bool guard_role(const struct req *req, struct str *out, struct err *e)
+{
+    const struct principal *p = req->principal;
+    struct str role = p->role.n ? p->role : S("anon");
+    if (!access_check(role, e))
+        return false;
+    *out = role;
+    return true;
 }

@@ -60,4 +60,10 @@ MUST_CHECK bool guard_allow_user(struct guard *g, struct req *req, struct err *e
 /* Likewise ACCESS_SERVICE. */
 MUST_CHECK bool guard_allow_service(struct guard *g, struct req *req, struct err *e);
 
+/*
+ * The database role under which SQL of this request runs: its token's, else its key's, else anon;
+ * one that the login may become (guard/access.h), or 403 "insufficient_privilege".
+ */
+MUST_CHECK bool guard_role(const struct req *req, struct str *out, struct err *e);
+
 #endif
