@@ -61,6 +61,8 @@ static enum audit_event event_of(const struct req *req, const struct err *e)
                                 : AUDIT_EVENT_COUNT;
     if (e->status == 429)
         return AUDIT_RATE_LIMITED;
+    if (strstr(e->message, "signature is invalid")) /* a token that somebody forged or changed */
+        return AUDIT_SECURITY_VIOLATION;
     if (e->status == 401 || e->status == 403 || req->layer)
         return strstr(e->message, "expired") ? AUDIT_TOKEN_EXPIRED : AUDIT_UNAUTHORIZED_ACCESS;
     if (e->status == 500)

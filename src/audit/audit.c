@@ -40,6 +40,13 @@ static struct str outcome_of(const struct audit_note *note)
     return names[note->outcome ? note->outcome : events[note->event].outcome];
 }
 
+/* What an administrator does is that before all, whatever it is done to. */
+static struct str category_of(const struct audit_note *note)
+{
+    bool admin = str_is(note->actor_kind, "service") || str_is(note->actor_kind, "cli");
+    return admin ? S("admin_action") : str_from(events[note->event].category);
+}
+
 /* GoTrue's payload (auth.md §5.6): whoever reads auth.audit_log_entries today keeps reading it. */
 static struct str payload_of(const struct audit_note *note, struct arena *a)
 {
@@ -78,7 +85,7 @@ void audit_add(struct pg_tx *tx, struct req *req, const struct audit_note *note)
               PG_ARGS(uuid_str(&entry->id), str_from(events[note->event].name), outcome_of(note),
                       note->actor_id, note->actor_kind, subject, req->client_ip, req->user_agent,
                       str_from(req->id), note->detail, payload_of(note, req->arena),
-                      str_from(events[note->event].category)));
+                      category_of(note)));
 }
 
 static void log_note(const struct req *req, const struct audit_note *note)
@@ -86,7 +93,7 @@ static void log_note(const struct req *req, const struct audit_note *note)
     struct log_line l;
     log_begin(&l, LOG_INFO, "audit");
     log_cstr(&l, "name", events[note->event].name);
-    log_cstr(&l, "category", events[note->event].category);
+    log_str(&l, "category", category_of(note));
     log_str(&l, "outcome", outcome_of(note));
     log_str(&l, "actor_id", note->actor_id);
     log_str(&l, "actor_kind", note->actor_kind);
@@ -115,7 +122,7 @@ static void record_put(struct buf *b, const struct req *req, const struct audit_
     json_put_kstr(b, "id", uuid_str(&id));
     json_put_ktime(b, "at", clock_wall_us());
     json_put_kstr(b, "name", str_from(events[note->event].name));
-    json_put_kstr(b, "category", str_from(events[note->event].category));
+    json_put_kstr(b, "category", category_of(note));
     json_put_kstr(b, "outcome", outcome_of(note));
     json_put_kstr(b, "actor_id", note->actor_id);
     json_put_kstr(b, "actor_kind", note->actor_kind);

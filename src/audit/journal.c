@@ -20,7 +20,7 @@
 enum {
     RING_BYTES = 4 << 20,     /* 8,000 events and more, while a disk is slow to sync */
     BATCH_BYTES = 256 * 1024, /* of lines, one sync each */
-    GATHER_MS = 5,            /* while events flow the writer naps, so that they share a sync */
+    GATHER_MS = 15,           /* while events flow the writer naps, so that they share a sync */
     QUIET_NAPS = 10,          /* empty naps before it sleeps until it is woken */
 };
 
@@ -163,9 +163,9 @@ static void gather(struct batch *b)
 }
 
 /* What was written of it is taken back: a line is there whole and synced, or not at all. */
-static bool append(void)
+static bool append(bool sync)
 {
-    if (write_all(j.fd, buf_view(&j.out)) && fdatasync(j.fd) == 0)
+    if (write_all(j.fd, buf_view(&j.out)) && (!sync || fdatasync(j.fd) == 0))
         return true;
     int code = errno;
     if (ftruncate(j.fd, j.size) != 0 || fsync(j.fd) != 0)
@@ -188,7 +188,7 @@ static bool batch_write(struct batch *b)
             return false;
         gather(b); /* again: the chain now goes through the file's first line */
     }
-    return append();
+    return append(b->events > 0); /* what copies tell is durable already */
 }
 
 static void told_failing(bool failing)

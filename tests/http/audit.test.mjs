@@ -79,6 +79,34 @@ describe('events without a change', () => {
     assert.equal(event.actor_kind, 'user')
   })
 
+  test('a forged token is a violation', async () => {
+    const user = await signedUp(server)
+    const [head, claims, signature] = user.token.split('.')
+    const forged = `${head}.${claims}.${signature.replace(/^./, (c) => (c === 'A' ? 'B' : 'A'))}`
+    const answer = await server.auth('GET', '/user', { token: forged })
+    assert.equal(answer.status, 403)
+    assert.equal((await byRequest(answer, 'security_violation')).outcome, 'denied')
+  })
+
+  test('what an administrator does is an admin_action, in its own transaction', async () => {
+    const user = await signedUp(server)
+    await server.service('PUT', `/admin/users/${user.id}`, { json: { user_metadata: { a: 1 } } })
+    const [row] = await server.sql(`select name, category, outcome, actor_kind from basalt.audit_event
+      where subject_id = $1 and actor_id is distinct from $1`, [user.id])
+    assert.deepEqual(row, { name: 'user_modified', category: 'admin_action', outcome: 'success',
+      actor_kind: 'service' })
+  })
+
+  test('too many requests', async () => {
+    const own = await server.beside({ rate_limits: 'on' })
+    const answers = await Promise.all(Array.from({ length: 80 }, () => own.auth('POST', '/signup', {
+      json: { email: email(), password: 'x' } })))
+    const limited = answers.find((answer) => answer.status === 429)
+    assert.ok(limited, 'a signup was limited')
+    await waitFor('rate_limit_exceeded in the journal', () => events(own).find((event) =>
+      event.request_id === limited.headers['x-request-id'] && event.name === 'rate_limit_exceeded'))
+  })
+
   test('a refresh token that does not exist', async () => {
     const answer = await server.auth('POST', '/token?grant_type=refresh_token',
       { json: { refresh_token: 'abcdefghijkl' } })

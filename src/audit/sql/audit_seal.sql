@@ -1,13 +1,13 @@
 -- audit_seal(most integer) -> (n bigint, hash text, events integer)
 -- Seals what no seal has yet. An event may commit long after others with a higher seq, so those of the
--- last seals are looked through again, until no transaction of that time can be left (the 15 s are for
+-- last seals are looked through again, until no transaction of that time can be left (the 5 s are for
 -- one that had its seq and not yet its xid; the 10 minutes for a database that was restored, where
 -- xids begin anew). Two servers at once: the second one's n is taken, and it seals nothing.
 with head as (
     select n, hash, last_seq from basalt.audit_seal order by n desc limit 1
 ), settled as (
     select n, last_seq from basalt.audit_seal
-    where sealed_at < now() - interval '15 seconds'
+    where sealed_at < now() - interval '5 seconds'
       and (horizon <= pg_snapshot_xmin(pg_current_snapshot()) or sealed_at < now() - interval '10 minutes')
     order by n desc limit 1
 ), fresh as (

@@ -9,7 +9,7 @@ with start as (
     from basalt.audit_seal window w as (order by n)
 ), settled as (
     select last_seq from basalt.audit_seal
-    where sealed_at < now() - interval '15 seconds'
+    where sealed_at < now() - interval '5 seconds'
       and (horizon <= pg_snapshot_xmin(pg_current_snapshot()) or sealed_at < now() - interval '10 minutes')
     order by n desc limit 1
 ), faults as (
