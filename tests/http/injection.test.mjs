@@ -59,6 +59,16 @@ describe('bodies', () => {
     'PUT /auth/v1/user': [(json) => server.auth('PUT', '/user', { json, token: user.token }),
       () => ({ email: '', phone: '', channel: '', nonce: '', current_password: '', data: {},
         app_metadata: null, code_challenge: '', code_challenge_method: '' })],
+    ...Object.fromEntries(['otp', 'magiclink', 'recover', 'resend'].map((name) => [`POST /auth/v1/${name}`, [
+      (json) => server.auth('POST', `/${name}`, { json }),
+      () => ({ email: email('h'), type: 'signup', phone: '', channel: '', data: {}, create_user: true,
+        code_challenge: '', code_challenge_method: '' })]])),
+    'POST /auth/v1/verify with a code': [(json) => server.auth('POST', '/verify', { json }),
+      () => ({ type: 'email', email: user.email, token: '123456', phone: '' })],
+    'POST /auth/v1/verify with a link': [(json) => server.auth('POST', '/verify', { json }),
+      () => ({ type: 'email', token_hash: 'a'.repeat(56), redirect_to: '' })],
+    'POST /auth/v1/token?grant_type=pkce': [(json) => server.auth('POST', '/token?grant_type=pkce', { json }),
+      () => ({ auth_code: crypto.randomUUID(), code_verifier: 'v'.repeat(43) })],
     'POST /auth/v1/invite': [(json) => server.service('POST', '/invite', { json }),
       () => ({ email: email('h'), data: {} })],
     'POST /auth/v1/admin/generate_link': [
@@ -126,6 +136,9 @@ describe('everything around the body', () => {
         { token: user.token }), word)
       sound(await server.auth('POST', `/logout?scope=${word}x`, { token: user.token }), word)
       sound(await server.call(`/auth/v1/settings?apikey=${word}`), word)
+      for (const query of [`type=${word}&token=x`, `type=signup&token=${word}`, `type=signup&token=x&redirect_to=${word}`,
+        `type=signup&token=pkce_${word}&redirect_to=${encodeURIComponent(server.api)}/${word}%23${word}`])
+        sound(await server.call(`/auth/v1/verify?${query}`), query)
     }
     for (const query of ['%', '%zz', '%00', '=', '&&&', '?'.repeat(50), 'a=1&a=2', '%ff%fe'])
       sound(await server.service('GET', `/admin/users?filter=${query}`), query)
@@ -149,6 +162,17 @@ describe('everything around the body', () => {
       }
     }
     await unharmed()
+  })
+
+  test('a target of a mail that is no text', async () => {
+    const body = JSON.stringify({ email: email('target') })
+    for (const tail of ['\xff\xfe', '\xc3', '\xed\xa0\x80', '\xf4\x90\x80\x80']) {
+      const [answer] = await exchange(server.api, Buffer.from('POST /auth/v1/otp HTTP/1.1\r\nHost: a\r\n'
+        + `Connection: close\r\napikey: ${server.keys.anon}\r\nredirect_to: ${server.api}/${tail}\r\n`
+        + `Content-Length: ${body.length}\r\n\r\n${body}`, 'latin1'))
+      sound(answer, JSON.stringify(tail))
+      assert.ok([200, 429].includes(answer.status), answer.text)
+    }
   })
 
   test('what a header left in the database and in the log is text', async () => {
