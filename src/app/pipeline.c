@@ -209,6 +209,7 @@ static bool identify(struct req *req, struct err *e)
 {
     (void)e;
     guard_identify(req->services->guard, req);
+    context_take_client(req);
     return true;
 }
 

@@ -54,12 +54,26 @@ bool context_check_address(const struct req *req, struct err *e)
     return true;
 }
 
+void context_take_client(struct req *req)
+{
+    struct str first, rest;
+    if (req->principal->key != PRINCIPAL_KEY_SERVICE)
+        return;
+    str_cut(req_header(req, S("sb-forwarded-for")), ',', &first, &rest);
+    first = str_trim(first);
+    if (network_of(first).n == 0)
+        return;
+    req->server_ip = req->client_ip;
+    req->client_ip = first;
+}
+
 bool context_check_admin(const struct req *req, struct err *e)
 {
     const struct context *c = req->services->context;
     const struct principal *p = req->principal;
     bool admin = p->admin || p->key == PRINCIPAL_KEY_SERVICE;
-    if (c->service && admin && !proxy_trusts(c->service, req->client_ip))
+    struct str ip = req->server_ip.p ? req->server_ip : req->client_ip;
+    if (c->service && admin && !proxy_trusts(c->service, ip))
         return err_set(e, 403, "address_not_allowed",
                        "Administrators may not act from this address");
     return true;

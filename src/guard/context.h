@@ -25,7 +25,12 @@ MUST_CHECK bool context_open(const struct context_config *c, struct context **ou
 void context_close(struct context *c);
 /* Before anything is verified. */
 MUST_CHECK bool context_check_address(const struct req *req, struct err *e);
-/* Once it is known who calls: an administrator's address. */
+/*
+ * Once the API key is known: a server with a secret key says for whom it speaks, in Sb-Forwarded-For
+ * (GoTrue's name), so that limits, wrong passwords and sessions are that client's.
+ */
+void context_take_client(struct req *req);
+/* Once it is known who calls: an administrator's own address. */
 MUST_CHECK bool context_check_admin(const struct req *req, struct err *e);
 bool context_binds_sessions(const struct context *c);
 /* ip and agent as the session noted them; absent ones bind nothing. */

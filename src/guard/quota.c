@@ -141,7 +141,7 @@ static bool hidden_by_proxy(const struct req *req, struct network w)
     struct str told = req_header(req, S("x-forwarded-for"));
     if (!told.n)
         told = req_header(req, S("forwarded"));
-    return told.n && network_private(w) && !str_find(told, req->client_ip, &at);
+    return told.n && !req->server_ip.p && network_private(w) && !str_find(told, req->client_ip, &at);
 }
 
 static void tell_of_proxy(struct quota *q)
@@ -155,7 +155,7 @@ static void tell_of_proxy(struct quota *q)
 static struct str client_of(struct quota *q, const struct req *req)
 {
     struct str first = {0}, rest;
-    if (q->header.n)
+    if (q->header.n && !req->server_ip.p)
         str_cut(req_header(req, q->header), ',', &first, &rest);
     first = str_trim(first);
     struct str ip = first.n ? first : req->client_ip;
@@ -223,7 +223,7 @@ bool quota_take(struct req *req, enum quota_id id, struct str key, struct err *e
     if (req->services->quota->limits[id].state == OFF)
         return true;
     BUG(!key.p && rows[id].by != BY_ADDRESS);
-    if (!key.p && req->principal && req->principal->key == PRINCIPAL_KEY_SERVICE)
+    if (!key.p && req->principal && req->principal->key == PRINCIPAL_KEY_SERVICE && !req->server_ip.p)
         return true;
     if (!key.p)
         key = quota_client(req);

@@ -4,7 +4,7 @@
  * instance. The pipeline applies the ones of a route's `limit` column and of the app's surface;
  * features take from the others. Addresses are counted as networks (IPv4 /32, IPv6 /64) with room
  * for many people behind one; accounts are strict. A request with a secret API key comes from a
- * server that speaks for many, so no address limit counts it.
+ * server that speaks for many: no address limit counts it, unless it names the client (guard/context.h).
  *
  * Errors: 429 "over_request_rate_limit" or "over_email_send_rate_limit", with Retry-After.
  */

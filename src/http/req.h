@@ -33,6 +33,7 @@ struct req {
     char id[129]; /* X-Request-ID */
     struct trace trace;
     struct str client_ip;  /* by Forwarded headers only from configured proxies */
+    struct str server_ip;  /* of the app's server that named client_ip (guard/context.h); absent: none did */
     struct str user_agent; /* at most 512 bytes */
     bool tls, admin_listener;
     bool draining;         /* the server is stopping: answer with Connection: close */

@@ -98,6 +98,9 @@ describe('4, context', () => {
     assert.equal((await strict.auth('GET', '/settings', { headers: from('198.51.100.1') })).status, 200)
     const list = (ip) => strict.service('GET', '/admin/users', { headers: from(ip) })
     assert.equal((await list('10.9.9.9')).status, 200)
+    const named = await strict.service('GET', '/admin/users', {
+      headers: { ...from('198.51.100.1'), 'sb-forwarded-for': '10.9.9.9' } })
+    assert.equal(named.status, 403, 'the address that counts is the server\'s own')
     const away = await only(4, () => list('198.51.100.1'), strict)
     isRefusal(away.answer, { status: 403, code: 'address_not_allowed', version: '2024-01-01' })
     await refused((version) => strict.service('GET', '/settings', { version, headers: from('198.51.100.1') }),

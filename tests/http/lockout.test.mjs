@@ -126,6 +126,32 @@ describe('many networks at one account', () => {
   })
 })
 
+describe('a server that logs people in', () => {
+  const through = (user, ip, word, key = server.keys.secret) =>
+    server.auth('POST', '/token?grant_type=password', {
+      json: { email: user.email, password: word }, key, token: server.keys.service,
+      headers: { 'sb-forwarded-for': ip, 'x-forwarded-for': '192.0.2.80' } })
+
+  test('names whom it speaks for, and they are counted one by one', async () => {
+    const user = await userAt(stranger()), attacker = stranger(), owner = stranger()
+    for (let i = 0; i < 5; i++)
+      assert.equal((await through(user, attacker, 'Wrong-horse-7')).status, 400)
+    assert.equal((await through(user, attacker, password)).status, 429)
+    const answer = await through(user, owner, password)
+    assert.equal(answer.status, 200, answer.text)
+    const [row] = await server.sql('select host(ip) as ip from auth.sessions where id = $1',
+      [answer.headers['sb-auth-session-id']])
+    assert.equal(row.ip, owner)
+  })
+
+  test('nobody else can', async () => {
+    const user = await userAt(stranger())
+    for (let i = 0; i < 5; i++)
+      assert.equal((await through(user, stranger(), 'Wrong-horse-7', server.keys.anon)).status, 400)
+    assert.equal((await through(user, stranger(), 'Wrong-horse-7', server.keys.anon)).status, 429)
+  })
+})
+
 describe('delays', () => {
   test('grow', async () => {
     const quick = await server.beside({ ...limits, lockout: '5/1s', lockout_account: 'off' })
