@@ -27,7 +27,7 @@ const struct route account_routes[] = {
     BOTH(METHOD_GET,  "/ping",            security_api_ping,        ACCESS_OPEN, LIMIT_NONE,  0),
     BOTH(METHOD_GET,  "/whoami",          profile_api_whoami,       ACCESS_USER, LIMIT_READ,  0),
     BOTH(METHOD_GET,  "/profile",         profile_api_get,          ACCESS_USER, LIMIT_READ,  0),
-    BOTH(METHOD_PUT,  "/profile",         profile_api_put,          ACCESS_USER, LIMIT_NONE,  BODY_MAX),
+    BOTH(METHOD_PUT,  "/profile",         profile_api_put,          ACCESS_USER, LIMIT_READ,  BODY_MAX),
     BOTH(METHOD_GET,  "/token/validate",  security_api_validate,    ACCESS_USER, LIMIT_READ,  0),
     BOTH(METHOD_POST, "/validate",        security_api_validate,    ACCESS_USER, LIMIT_READ,  BODY_MAX),
     BOTH(METHOD_POST, "/check-email",     security_api_check_email, ACCESS_OPEN, LIMIT_LOGIN, BODY_MAX),

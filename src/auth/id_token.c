@@ -194,7 +194,7 @@ static bool claims_check(struct req *req, const struct id_token_in *in, struct c
     return c->google_skip_nonce || nonce_ok(in, t, e);
 }
 
-bool id_token_check(struct req *req, const struct id_token_in *in, struct external *out, struct err *e)
+static bool check(struct req *req, const struct id_token_in *in, struct external *out, struct err *e)
 {
     struct claims t = {0};
     struct str claims, email = {0};
@@ -216,4 +216,16 @@ bool id_token_check(struct req *req, const struct id_token_in *in, struct extern
         .identity = identity_of(req, &t, verified),
     };
     return true;
+}
+
+bool id_token_check(struct req *req, const struct id_token_in *in, struct external *out, struct err *e)
+{
+    if (check(req, in, out, e))
+        return true;
+    if (str_starts(str_from(e->code), S("oauth:"))) {
+        auth_count("login_failed");
+        audit_report(req, &(struct audit_note){.event = AUDIT_LOGIN_FAILED,
+                                               .detail = S("{\"reason\":\"id_token\",\"provider\":\"google\"}")});
+    }
+    return false;
 }

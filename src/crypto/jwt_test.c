@@ -384,6 +384,40 @@ static void test_too_many_keys(void **state)
     buf_free(&b);
 }
 
+/* Another issuer's: what signs, what is secret and what is not for signatures does not count. */
+static void test_foreign_sets(void **state)
+{
+    (void)state;
+    struct jwt_keys *k;
+    struct err e = {0};
+    struct arena a;
+    arena_init(&a, SIZE_MAX);
+    static const char *const none[] = {
+        "", "[]", "{}", "{\"keys\":[]}", "{\"keys\":{}}", "{\"keys\":[1,null]}",
+        "{\"keys\":[{" RSA_PUBLIC "}]}", /* without a name */
+        "{\"keys\":[{" RSA_PUBLIC ",\"kid\":\"a\",\"use\":\"enc\"}]}",
+        "{\"keys\":[{" RSA_PARTS ",\"kid\":\"a\",\"key_ops\":[\"sign\"]}]}",
+        "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"a\",\"k\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}]}",
+        "{\"keys\":[{" RSA_PUBLIC ",\"kid\":\"a\",\"alg\":\"PS256\"}]}",
+    };
+    for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++) {
+        assert_false(jwt_keys_from_foreign(str_from(none[i]), &k, &e));
+        assert_string_equal(e.code, "jwt_keys_foreign");
+        err_clear(&e);
+    }
+    assert_true(jwt_keys_from_foreign(S("{\"keys\":[{\"kty\":\"XYZ\",\"kid\":\"x\"}, {" RSA_PUBLIC
+                                        ",\"kid\":\"a\",\"use\":\"sig\"}, {" RSA_PUBLIC ",\"kid\":\"a\"}]}"),
+                                      &k, &e));
+    assert_int_equal(k->count, 1);
+    assert_null(k->signer);
+    assert_true(jwt_keys_know(k, S("eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.e30.AA"), &a));
+    assert_false(jwt_keys_know(k, S("eyJhbGciOiJSUzI1NiIsImtpZCI6ImIifQ.e30.AA"), &a));
+    assert_false(jwt_keys_know(k, S("eyJhbGciOiJSUzI1NiJ9.e30.AA"), &a));
+    assert_false(jwt_keys_know(k, S("nonsense"), &a));
+    jwt_keys_free(k);
+    arena_close(&a);
+}
+
 static void test_publish(void **state)
 {
     (void)state;
@@ -466,6 +500,7 @@ int main(void)
         cmocka_unit_test(test_sets_refused),
         cmocka_unit_test(test_set_with_white_space),
         cmocka_unit_test(test_too_many_keys),
+        cmocka_unit_test(test_foreign_sets),
         cmocka_unit_test(test_publish),
         cmocka_unit_test(test_sets_serve_threads),
     };

@@ -384,6 +384,14 @@ describe('tokens that are refused', () => {
     await grantRefusedOAuth(token(), 'invalid request', bad, { access_token: 'another' })
   })
 
+  test('each is an audit event without a name', async () => {
+    const answer = await app(google.token(person({ aud: 'other-app' })))
+    const event = await waitFor('the event', () => server.events('audit').find((one) =>
+      one.name === 'login_failed' && one.request_id === answer.json.request_id))
+    assert.equal(event.outcome, 'failure')
+    assert.match(JSON.stringify(event.detail), /id_token/)
+  })
+
   test('what is missing', async () => {
     await grantRefusedOAuth(undefined, 'invalid request', 'id_token required')
     await grantRefusedOAuth(google.token(person()), 'invalid request',
