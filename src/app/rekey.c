@@ -6,6 +6,7 @@
 #include "app/keyring.h"
 #include "audit/audit.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "guard/access.h"
@@ -86,9 +87,32 @@ static void reading_run(struct offload_job *j)
 
 /* ---- on loop 0 ---- */
 
+static void report_changed(struct reading *r)
+{
+    struct keyring ring = {0};
+    struct err ignored = {0};
+    struct str signer = S("JWT secret");
+    if (!keyring_read(r->keys, &r->memory, &ring, &ignored))
+        return;
+    for (size_t i = 0; i < ring.count; i++)
+        if (ring.keys[i].state == KEYRING_IN_USE)
+            signer = ring.keys[i].kid;
+    log_say(LOG_INFO, "keys.changed", "signing key: %.*s", STR_ARG(signer));
+    struct buf detail;
+    buf_init_arena(&detail, &r->memory, 1024);
+    json_put_open(&detail, '{');
+    json_put_kstr(&detail, "signing_key", signer);
+    json_put_ki64(&detail, "keys", (int64_t)ring.count);
+    json_put_close(&detail, '}');
+    audit_report(NULL, &(struct audit_note){.event = AUDIT_CONFIGURATION_CHANGED,
+                                            .actor_kind = S("server"),
+                                            .detail = buf_view(&detail)});
+}
+
 /* What a setting gives is used as it is. */
 static bool apply(struct reading *r, struct err *e)
 {
+    const struct jwt_keys *former = guard_keys(self.guard);
     const struct settings *s = self.settings;
     struct secrets k = *self.secrets;
     struct guard_keyset set;
@@ -98,7 +122,11 @@ static bool apply(struct reading *r, struct err *e)
         k.publishable_key = arena_cstr(&r->memory, r->publishable);
     if (!s->secret_key && r->secret.p)
         k.secret_key = arena_cstr(&r->memory, r->secret);
-    return keyring_set(s, &k, &r->memory, &set, e) && guard_rekey(self.guard, &set, e);
+    if (!keyring_set(s, &k, &r->memory, &set, e) || !guard_rekey(self.guard, &set, e))
+        return false;
+    if (guard_keys(self.guard) != former)
+        report_changed(r);
+    return true;
 }
 
 /* Not of the first reading, which is this server's start. */

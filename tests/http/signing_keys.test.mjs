@@ -180,6 +180,19 @@ describe('keys of basalt key', { concurrency: false }, () => {
         && await asks(to, former) === 401)
   })
 
+  test('every node tells of a change, in its log and as an audit event, by the kid alone', async () => {
+    await key('rotate', 'ES256')
+    const kid = (await ring()).find((k) => k.state === 'in_use').kid
+    for (const to of [server, node])
+      await waitFor('the log line', () => to.events('keys.changed').some((l) => l.message.includes(kid)))
+    const rows = await waitFor('the audit events', async () => {
+      const found = await server.sql(`select detail from basalt.audit_event
+        where name = 'configuration_change' and detail->>'signing_key' = $1`, [kid])
+      return found.length === 2 && found
+    })
+    assert.deepEqual(Object.keys(rows[0].detail).sort(), ['keys', 'signing_key'])
+  })
+
   test('no private number is shown or logged', async () => {
     const [{ value }] = await server.sql(`select value from basalt.secret where name = 'JWT_KEYS'`)
     const secrets = Object.values(JSON.parse(value)).flatMap(({ jwk = {} }) =>
@@ -252,7 +265,7 @@ describe('keys by settings', () => {
   for (const [what, settings, told] of [
     ['no key that signs', { jwt_keys: JSON.stringify([pair('a', ['verify'])]) }, /one key must have key_ops with sign/],
     ['two that sign', { jwt_keys: JSON.stringify([pair('a', ['sign']), pair('b', ['sign'])]) }, /only one key may have/],
-    ['a signing algorithm that is not accepted', { jwt_valid_methods: 'ES256' }, /signing key's algorithm \w+ is not accepted/],
+    ['a signing algorithm that is not accepted', { jwt_valid_methods: 'RS512' }, /signing key's algorithm \w+ is not accepted/],
   ]) {
     test(`${what} stops the start`, async () => {
       await assert.rejects(server.beside(settings), told)
