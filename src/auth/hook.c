@@ -161,27 +161,63 @@ static bool function_call(const struct hook_caller *c, const struct hook *h, str
     pg_tx_add(&tx, &hook_call_sql, PG_ARGS(h->schema, h->function, input));
     if (!pg_tx_commit(&tx, e))
         return function_failed(h, e);
-    *answer = arena_str(c->arena, pg_row_str(pg_tx_result(&tx, 1), 0, HOOK_CALL_ANSWER));
-    return true;
+    struct str said = pg_row_str(pg_tx_result(&tx, 1), 0, HOOK_CALL_ANSWER);
+    *answer = arena_str(c->arena, said);
+    return !said.p || answer->p
+           || err_set(e, 422, "hook_payload_over_size_limit", "The hook's answer is too large");
 }
+
+struct failure {
+    struct str error, message;
+    struct json_i64 http_code;
+};
+
+static const struct json_field answer_fields[] = {
+    JSON_FIELD(struct failure, error, JSON_OBJECT, 0, 0),
+};
+static const struct json_field failure_fields[] = {
+    JSON_FIELD(struct failure, message, JSON_STR, 0, 0),
+    JSON_FIELD(struct failure, http_code, JSON_I64, 0, 0),
+};
+
+struct attempt_answer {
+    struct str decision, message;
+    enum json_bool should_logout_user;
+};
+
+static const struct json_field attempt_fields[] = {
+    JSON_FIELD(struct attempt_answer, decision, JSON_STR, 0, 0),
+    JSON_FIELD(struct attempt_answer, message, JSON_STR, 0, 0),
+    JSON_FIELD(struct attempt_answer, should_logout_user, JSON_BOOL, 0, 0),
+};
+
+/* What cannot be read, for want of memory too, is no consent. */
+static bool read(struct str text, const struct json_field *fields, size_t count, void *out,
+                 struct arena *a, struct err *e)
+{
+    struct json_shape shape = {fields, count, false};
+    return json_read(text, &shape, out, a, e)
+           || err_set(e, 500, "unexpected_failure", "Error unmarshaling JSON output.");
+}
+
+#define READ(text, fields, out, a, e) \
+    read((text), (fields), sizeof(fields) / sizeof((fields)[0]), (out), (a), (e))
 
 static bool answer_check(struct str answer, struct str *output, struct arena *a, struct err *e)
 {
-    struct str failure = {0}, message = {0};
-    struct json_i64 code = {0};
-    struct err unread;
+    struct failure f = {0};
     *output = str_trim(answer);
     if (!output->n || str_is(*output, "null"))
         *output = S("{}");
-    if (output->p[0] != '{' || !json_valid(*output, &unread))
-        return err_set(e, 500, "unexpected_failure", "Error unmarshaling JSON output.");
-    if (!json_get(*output, "error", JSON_OBJECT, &failure, a)
-        || !json_get(failure, "message", JSON_STR, &message, a) || !message.n)
+    if (!READ(*output, answer_fields, &f, a, e)
+        || (f.error.p && !READ(f.error, failure_fields, &f, a, e)))
+        return false;
+    if (!f.message.n) /* GoTrue's rule: an error without words is none */
         return true;
-    json_get(failure, "http_code", JSON_I64, &code, a);
-    int status = code.present && code.value >= 400 && code.value < 600 ? (int)code.value : 500;
+    bool usable = f.http_code.present && f.http_code.value >= 400 && f.http_code.value < 600;
+    int status = usable ? (int)f.http_code.value : 500;
     return err_set(e, status, status == 500 ? "unexpected_failure" : "unknown", "%.*s",
-                   STR_ARG(message));
+                   STR_ARG(f.message));
 }
 
 bool hook_call(const struct hook_caller *c, enum hook_id id, struct str input, struct str *output,
@@ -223,18 +259,16 @@ bool hook_user(struct req *req, enum hook_id id, const struct user *u, struct er
 static bool decide(struct req *req, enum hook_id id, struct str input, const char *fallback,
                    struct hook_decision *out, struct err *e)
 {
-    struct str output, decision = {0};
-    enum json_bool logout = JSON_ABSENT;
-    *out = (struct hook_decision){0};
-    if (!hook_run(req, id, input, &output, e))
+    struct str output;
+    struct attempt_answer said = {0};
+    if (!hook_run(req, id, input, &output, e)
+        || !READ(output, attempt_fields, &said, req->arena, e))
         return false;
-    json_get(output, "decision", JSON_STR, &decision, req->arena);
-    json_get(output, "should_logout_user", JSON_BOOL, &logout, req->arena);
-    json_get(output, "message", JSON_STR, &out->message, req->arena);
-    out->reject = str_is(decision, "reject");
-    out->logout = logout == JSON_TRUE;
-    if (!out->message.n)
-        out->message = str_from(fallback);
+    *out = (struct hook_decision){
+        .reject = str_is(said.decision, "reject"),
+        .logout = said.should_logout_user == JSON_TRUE,
+        .message = said.message.n ? said.message : str_from(fallback),
+    };
     return true;
 }
 
@@ -280,7 +314,9 @@ void hook_mail_input(struct buf *b, const struct req *req, const struct mail *m)
     const struct {
         const char *name;
         struct str value;
-    } more[] = {{"old_email", m->old_email}, {"old_phone", m->old_phone}, {"provider", m->provider},
+    } more[] = {{"old_email", m->old_email},
+                {"old_phone", m->old_phone},
+                {"provider", m->provider},
                 {"factor_type", m->factor_type}};
     json_put_open(b, '{');
     if (m->user) {
@@ -308,8 +344,8 @@ bool hook_mail(const struct hook_caller *c, struct str said, struct err *e)
     struct str output;
     if (hook_call(c, HOOK_SEND_EMAIL, said, &output, e))
         return true;
-    bool final = strcmp(e->code, "unknown") == 0 && e->status < 499 && e->status != 408
-                 && e->status != 429;
+    bool final =
+        strcmp(e->code, "unknown") == 0 && e->status < 499 && e->status != 408 && e->status != 429;
     if (final || e->status == 499)
         return false;
     struct err why = *e;

@@ -207,6 +207,29 @@ describe('a function hears of passwords', () => {
   })
 })
 
+describe('an answer that cannot be read', () => {
+  test('is no consent', async () => {
+    const user = await signedUp(server)
+    for (const answer of [[], 'continue', 7, { decision: ['continue'] }, { should_logout_user: 'yes' },
+      { error: 'no' }, { error: { message: 7 } }, { error: { message: 'x', http_code: '403' } }]) {
+      await server.sql('truncate hooks.mode')
+      await answers('password', answer)
+      await refused((version) => login(sql, user, { version }), 500, 'unexpected_failure',
+        'Error unmarshaling JSON output.')
+    }
+    assert.equal(await sessionsOf(user.id), 1)
+  })
+
+  test('an error without words is none; neither is null', async () => {
+    const user = await signedUp(server)
+    for (const answer of [null, {}, { error: null }, { error: {} }, { error: { http_code: 500, message: '' } }]) {
+      await server.sql('truncate hooks.mode')
+      await answers('password', answer)
+      assert.equal((await login(sql, user)).status, 200)
+    }
+  })
+})
+
 describe('functions around new users', () => {
   test('before: sees the user to be, and may refuse', async () => {
     const address = email()
