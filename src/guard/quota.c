@@ -128,7 +128,7 @@ void quota_close(struct quota *q)
 
 /* ---- who is counted ------------------------------------------------------------------------- */
 
-enum { CLIENT_MAX = 64 };
+enum { CLIENT_MAX = 64, PATH_COUNTED = 512, KEY_MAX = 1024 };
 
 /*
  * A proxy that we were not told of, by the network it is in and the field it adds: all its clients
@@ -141,7 +141,8 @@ static bool hidden_by_proxy(const struct req *req, struct network w)
     struct str told = req_header(req, S("x-forwarded-for"));
     if (!told.n)
         told = req_header(req, S("forwarded"));
-    return told.n && !req->server_ip.p && network_private(w) && !str_find(told, req->client_ip, &at);
+    return told.n && !req->server_ip.p && network_private(w)
+           && !str_find(told, req->client_ip, &at);
 }
 
 static void tell_of_proxy(struct quota *q)
@@ -223,7 +224,8 @@ bool quota_take(struct req *req, enum quota_id id, struct str key, struct err *e
     if (req->services->quota->limits[id].state == OFF)
         return true;
     BUG(!key.p && rows[id].by != BY_ADDRESS);
-    if (!key.p && req->principal && req->principal->key == PRINCIPAL_KEY_SERVICE && !req->server_ip.p)
+    if (!key.p && req->principal && req->principal->key == PRINCIPAL_KEY_SERVICE
+        && !req->server_ip.p)
         return true;
     if (!key.p)
         key = quota_client(req);
@@ -278,18 +280,29 @@ bool quota_address(struct req *req, struct err *e)
     return !app_limited(req) || quota_take(req, QUOTA_APP_ADDRESS, here, e);
 }
 
+/* One thing's path, asked for again and again by a user, or by an address when it is nobody's. */
+static bool take_resource(struct req *req, struct err *e)
+{
+    const struct principal *p = req->principal;
+    struct str who = p->user_id.text[0] ? uuid_str(&p->user_id) : quota_client(req);
+    if (!req->params[0].p || !who.p || p->key == PRINCIPAL_KEY_SERVICE
+        || req->services->quota->limits[QUOTA_APP_RESOURCE].state == OFF)
+        return true;
+    struct buf key;
+    buf_init_arena(&key, req->arena, KEY_MAX);
+    buf_str(&key, who);
+    buf_str(&key, str_of(req->path.p, req->path.n < PATH_COUNTED ? req->path.n : PATH_COUNTED));
+    return quota_take(req, QUOTA_APP_RESOURCE, buf_view(&key), e);
+}
+
 bool quota_user(struct req *req, struct err *e)
 {
     const struct principal *p = req->principal;
-    if (!app_limited(req) || !p->user_id.text[0])
+    if (!app_limited(req))
         return true;
-    if (!quota_take(req, QUOTA_APP_USER, uuid_str(&p->user_id), e))
+    if (p->user_id.text[0] && !quota_take(req, QUOTA_APP_USER, uuid_str(&p->user_id), e))
         return false;
-    if (!req->params[0].p || req->services->quota->limits[QUOTA_APP_RESOURCE].state == OFF)
-        return true;
-    struct str resource = arena_printf(req->arena, "%s %.*s", p->user_id.text,
-                                       (int)(req->path.n < 512 ? req->path.n : 512), req->path.p);
-    return quota_take(req, QUOTA_APP_RESOURCE, resource, e);
+    return take_resource(req, e);
 }
 
 void quota_headers(const struct req *req, struct resp *resp)

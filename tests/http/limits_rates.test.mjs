@@ -95,6 +95,25 @@ describe('the app\'s routes', () => {
   })
 })
 
+describe('one resource', () => {
+  test('is asked for so often by one client', async () => {
+    const secret = 'a-secret-of-this-test-alone-0123456789'
+    const e2e = await open.beside({ rate_limits: 'on', trusted_proxies: '127.0.0.1', e2e_testing: true,
+      e2e_secret: secret, rate_limit_resource: '2/1m' })
+    const get = (id, ip) => e2e.app('GET', `/v1/e2e/test-session/${id}`, {
+      headers: { ...from(ip), 'x-e2e-secret': secret } })
+    const ip = stranger(), id = crypto.randomUUID()
+    for (let i = 0; i < 2; i++) assert.notEqual((await get(id, ip)).status, 429)
+    const answer = await get(id, ip)
+    assert.equal(answer.status, 429)
+    assert.equal(answer.json.error, 'over_request_rate_limit')
+    assert.equal(answer.headers['x-ratelimit-limit'], '2')
+    assert.notEqual((await get(crypto.randomUUID(), ip)).status, 429, 'another resource')
+    assert.notEqual((await get(id, stranger())).status, 429, 'another client')
+    await e2e.close()
+  })
+})
+
 describe('who the client is', () => {
   test('clients of a proxy that we were not told of are not locked out together', async () => {
     const untold = await open.beside({ rate_limits: 'on', rate_limit_token: '1/1h' })
