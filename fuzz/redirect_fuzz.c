@@ -24,11 +24,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!redirect_allowed(S("https://app.example.com"), list, url))
         return 0;
     for (size_t i = 0; i < url.n; i++)
-        BUG((unsigned char)url.p[i] <= ' ' || url.p[i] == 0x7f || url.p[i] == '\\' || url.p[i] == '"');
+        BUG((unsigned char)url.p[i] <= ' ' || url.p[i] == 0x7f || url.p[i] == '\\'
+            || url.p[i] == '"');
     bool listed = host.n >= end.n && str_eq(str_from_at(host, host.n - end.n), end);
-    bool site = str_eq_nocase(host, S("app.example.com")) || str_eq_nocase(host, S("app.example.com:443"));
-    static const struct str loopback[] = {S_INIT("http://127."), S_INIT("https://127."), S_INIT("http://[::1]"),
-                                          S_INIT("https://[::1]")};
+    bool site =
+        str_eq_nocase(host, S("app.example.com")) || str_eq_nocase(host, S("app.example.com:443"));
+    static const struct str loopback[] = {S_INIT("http://127."), S_INIT("https://127."),
+                                          S_INIT("http://[::1]"), S_INIT("https://[::1]")};
     bool local = false;
     for (size_t i = 0; i < sizeof(loopback) / sizeof(loopback[0]); i++)
         local = local || str_starts_nocase(url, loopback[i]);

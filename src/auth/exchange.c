@@ -3,7 +3,8 @@
 
 #include "auth/flow.h"
 
-bool exchange_run(struct req *req, struct str code, struct str verifier, struct login *out, struct err *e)
+bool exchange_run(struct req *req, struct str code, struct str verifier, struct login *out,
+                  struct err *e)
 {
     struct flow_taken f;
     struct login l = {0};
@@ -17,7 +18,9 @@ bool exchange_run(struct req *req, struct str code, struct str verifier, struct 
         return false;
     const struct pg_result *r = pg_tx_result(&tx, at);
     if (pg_row_count(r) == 0 || !user_from_row(r, 0, req->arena, &l.user, e))
-        return e->status ? false : err_set(e, 404, "flow_state_not_found", "invalid flow state, no valid flow state found");
+        return e->status ? false
+                         : err_set(e, 404, "flow_state_not_found",
+                                   "invalid flow state, no valid flow state found");
     method = arena_cstr(req->arena, f.authentication);
     session_prepare(req, &l.pair);
     session_queue_open(&tx, req, &l.user, &l.pair, method, (struct str){0});

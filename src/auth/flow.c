@@ -33,9 +33,10 @@ bool flow_pkce_read(struct str challenge, struct str method, struct flow_pkce *o
     if (!known)
         return err_set(e, 400, "validation_failed", "invalid code_challenge_method: s256 or plain");
     if (!challenge_ok(challenge))
-        return err_set(e, 400, "validation_failed",
-                       "code challenge has to be between %d and %d characters of A-Z, a-z, 0-9 and ._~-",
-                       CHALLENGE_MIN, CHALLENGE_MAX);
+        return err_set(
+            e, 400, "validation_failed",
+            "code challenge has to be between %d and %d characters of A-Z, a-z, 0-9 and ._~-",
+            CHALLENGE_MIN, CHALLENGE_MAX);
     *out = (struct flow_pkce){challenge, known};
     return true;
 }
@@ -89,14 +90,16 @@ bool flow_take(struct pg_tx *tx, struct req *req, struct str code, struct str ve
                        "invalid flow state, flow state has already been used");
     if (expired(req, r))
         return err_set(e, 422, "flow_state_expired", "invalid flow state, flow state has expired");
-    if (!verified(req->arena, challenge, pg_row_str(r, 0, FLOW_LOCK_CODE_CHALLENGE_METHOD), verifier))
+    if (!verified(req->arena, challenge, pg_row_str(r, 0, FLOW_LOCK_CODE_CHALLENGE_METHOD),
+                  verifier))
         return err_set(e, 400, "bad_code_verifier",
                        "code challenge does not match previously saved code verifier");
     *out = (struct flow_taken){
         .id = arena_str(req->arena, pg_row_str(r, 0, FLOW_LOCK_ID)),
         .user_id = arena_str(req->arena, pg_row_str(r, 0, FLOW_LOCK_USER_ID)),
         .authentication = arena_str(req->arena, pg_row_str(r, 0, FLOW_LOCK_AUTHENTICATION_METHOD)),
-        .provider_access_token = arena_str(req->arena, pg_row_str(r, 0, FLOW_LOCK_PROVIDER_ACCESS_TOKEN)),
+        .provider_access_token =
+            arena_str(req->arena, pg_row_str(r, 0, FLOW_LOCK_PROVIDER_ACCESS_TOKEN)),
         .provider_refresh_token =
             arena_str(req->arena, pg_row_str(r, 0, FLOW_LOCK_PROVIDER_REFRESH_TOKEN)),
     };

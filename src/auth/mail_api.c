@@ -24,7 +24,8 @@ static const struct json_field mail_fields[] = {
     JSON_FIELD(struct mail_in, create_user, JSON_BOOL, 0, 0),
 };
 
-static const struct json_shape mail_shape = {mail_fields, sizeof(mail_fields) / sizeof(mail_fields[0]), false};
+static const struct json_shape mail_shape = {mail_fields,
+                                             sizeof(mail_fields) / sizeof(mail_fields[0]), false};
 
 static bool ask_read(struct req *req, const struct mail_in *in, struct mail_ask *out, struct err *e)
 {
@@ -74,9 +75,11 @@ bool mail_api_otp(struct req *req, struct resp *resp, struct err *e)
     if (!json_read(req->body, &mail_shape, &in, req->arena, e))
         return false;
     if (in.email.n && in.phone.n)
-        return err_set(e, 400, "validation_failed", "Only an email address or phone number should be provided");
+        return err_set(e, 400, "validation_failed",
+                       "Only an email address or phone number should be provided");
     if (in.email.n && in.channel.n)
-        return err_set(e, 400, "validation_failed", "Channel should only be specified with Phone OTP");
+        return err_set(e, 400, "validation_failed",
+                       "Channel should only be specified with Phone OTP");
     if (in.phone.n)
         return err_set(e, 400, "phone_provider_disabled", "Unsupported phone provider");
     if (!in.email.n)
@@ -136,14 +139,16 @@ static bool resend_checked(const struct auth_config *c, const struct mail_in *in
         return err_set(e, 400, "validation_failed",
                        "Missing one of these types: signup, email_change, sms, phone_change");
     if (in->email.n && in->phone.n)
-        return err_set(e, 400, "validation_failed", "Only an email address or phone number should be provided.");
+        return err_set(e, 400, "validation_failed",
+                       "Only an email address or phone number should be provided.");
     if (!(*out)->by_phone && !in->email.n)
         return err_set(e, 400, "validation_failed", "Type provided requires an email address");
     if ((*out)->by_phone && !in->phone.n)
         return err_set(e, 400, "validation_failed", "Type provided requires a phone number");
     if ((*out)->by_phone)
         return err_set(e, 400, "phone_provider_disabled", "Phone logins are disabled");
-    return c->email_enabled || err_set(e, 400, "email_provider_disabled", "Email logins are disabled");
+    return c->email_enabled
+           || err_set(e, 400, "email_provider_disabled", "Email logins are disabled");
 }
 
 /* POST /auth/v1/resend */

@@ -25,14 +25,15 @@ static void note(struct pg_tx *tx, struct req *req, const struct user *u, enum a
                                    .detail = S("{\"provider\":\"email\"}")});
 }
 
-static bool send(struct pg_tx *tx, struct req *req, const struct token_mail *m, const struct user *u,
-                 struct err *e)
+static bool send(struct pg_tx *tx, struct req *req, const struct token_mail *m,
+                 const struct user *u, struct err *e)
 {
     bool confirmation = m->token == ONE_TIME_CONFIRMATION;
     if (!one_time_frequency(req, confirmation ? u->confirmation_sent_us : u->recovery_sent_us, e)
         || !token_mail_queue(tx, req, m, u, e))
         return false;
-    note(tx, req, u, confirmation ? AUDIT_USER_CONFIRMATION_REQUESTED : AUDIT_USER_RECOVERY_REQUESTED);
+    note(tx, req, u,
+         confirmation ? AUDIT_USER_CONFIRMATION_REQUESTED : AUDIT_USER_RECOVERY_REQUESTED);
     if (!audit_commit(tx, req, e))
         return false;
     caller_forget(uuid_str(&u->id));
@@ -40,14 +41,15 @@ static bool send(struct pg_tx *tx, struct req *req, const struct token_mail *m, 
 }
 
 /* unconfirmed_too: an address that was never confirmed gets the mail as well. */
-static bool send_to(struct req *req, struct str email, const struct token_mail *m, bool unconfirmed_too,
-                    enum asked *out, struct err *e)
+static bool send_to(struct req *req, struct str email, const struct token_mail *m,
+                    bool unconfirmed_too, enum asked *out, struct err *e)
 {
     struct user u;
     bool found;
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
     *out = ASKED_NOBODY;
-    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !user_find_locked(&tx, req, email, &u, &found, e))
+    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e)
+        || !user_find_locked(&tx, req, email, &u, &found, e))
         return false;
     if (!found)
         return true;
@@ -60,8 +62,8 @@ static bool send_to(struct req *req, struct str email, const struct token_mail *
 
 static struct token_mail confirmation(const struct mail_ask *ask)
 {
-    return (struct token_mail){ONE_TIME_CONFIRMATION, MAIL_CONFIRMATION, "signup", "email/signup",
-                               ask->pkce, ask->redirect_to};
+    return (struct token_mail){ONE_TIME_CONFIRMATION, MAIL_CONFIRMATION, "signup",
+                               "email/signup",        ask->pkce,         ask->redirect_to};
 }
 
 static bool sign_up(struct req *req, const struct mail_ask *ask, const struct token_mail *link,
@@ -95,8 +97,8 @@ static bool nobody(struct req *req, const struct mail_ask *ask, const struct tok
 
 bool mail_flow_sign_in(struct req *req, const struct mail_ask *ask, struct err *e)
 {
-    struct token_mail link = {ONE_TIME_RECOVERY, MAIL_MAGIC_LINK, "magiclink", "magiclink",
-                              ask->pkce, ask->redirect_to};
+    struct token_mail link = {ONE_TIME_RECOVERY, MAIL_MAGIC_LINK, "magiclink",
+                              "magiclink",       ask->pkce,       ask->redirect_to};
     bool autoconfirm = auth_config_of(req)->autoconfirm;
     enum asked asked;
     for (int tries = 0; tries < 2; tries++) {
@@ -116,8 +118,8 @@ bool mail_flow_sign_in(struct req *req, const struct mail_ask *ask, struct err *
 
 bool mail_flow_recover(struct req *req, const struct mail_ask *ask, struct err *e)
 {
-    struct token_mail m = {ONE_TIME_RECOVERY, MAIL_RECOVERY, "recovery", "recovery",
-                           ask->pkce, ask->redirect_to};
+    struct token_mail m = {ONE_TIME_RECOVERY, MAIL_RECOVERY, "recovery",
+                           "recovery",        ask->pkce,     ask->redirect_to};
     enum asked asked;
     return send_to(req, ask->email, &m, true, &asked, e) || refused(req, e);
 }
@@ -128,7 +130,8 @@ bool mail_flow_resend_signup(struct req *req, const struct mail_ask *ask, struct
     struct user u;
     bool found;
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
-    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !user_find_locked(&tx, req, ask->email, &u, &found, e))
+    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e)
+        || !user_find_locked(&tx, req, ask->email, &u, &found, e))
         return false;
     return !found || user_confirmed(&u) || send(&tx, req, &m, &u, e) || refused(req, e);
 }
@@ -138,7 +141,8 @@ bool mail_flow_resend_change(struct req *req, const struct mail_ask *ask, struct
     struct user u;
     bool found;
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
-    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !user_find_locked(&tx, req, ask->email, &u, &found, e))
+    if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e)
+        || !user_find_locked(&tx, req, ask->email, &u, &found, e))
         return false;
     if (!found || !u.email_change.n)
         return true;

@@ -14,8 +14,8 @@ struct mail_ask {
     struct str email; /* normalised */
     struct flow_pkce pkce;
     struct str redirect_to;
-    struct str data;  /* user_metadata of whom this signs up; JSON object or absent */
-    bool create;      /* sign up whom nobody knows */
+    struct str data; /* user_metadata of whom this signs up; JSON object or absent */
+    bool create;     /* sign up whom nobody knows */
 };
 
 /* 422 "otp_disabled", "signup_disabled"; 429 "over_email_send_rate_limit"; what mailer_queue refuses. */

@@ -20,7 +20,8 @@ struct str one_time_hash(struct req *req, struct str address, struct str otp)
     char *hex = arena_alloc(req->arena, ONE_TIME_HASH_LENGTH + 1);
     unsigned char mac[32];
     hmac_sha256(auth_config_of(req)->one_time_secret,
-                arena_printf(req->arena, "one-time %.*s %.*s", STR_ARG(address), STR_ARG(otp)), mac);
+                arena_printf(req->arena, "one-time %.*s %.*s", STR_ARG(address), STR_ARG(otp)),
+                mac);
     hex_encode(mac, ONE_TIME_HASH_LENGTH / 2, hex);
     return str_of(hex, ONE_TIME_HASH_LENGTH);
 }
@@ -56,7 +57,8 @@ bool one_time_lives(const struct req *req, int64_t sent_us)
 
 bool one_time_frequency(const struct req *req, int64_t sent_us, struct err *e)
 {
-    int64_t apart_us = auth_config_of(req)->mail_frequency_us, left_us = sent_us + apart_us - req->now_us;
+    int64_t apart_us = auth_config_of(req)->mail_frequency_us,
+            left_us = sent_us + apart_us - req->now_us;
     if (!apart_us || !sent_us || left_us <= 0) /* a mail may be younger than this request */
         return true;
     int seconds = (int)((left_us + CLOCK_S - 1) / CLOCK_S);

@@ -10,7 +10,8 @@
 static bool is_loopback(struct str host)
 {
     size_t colon;
-    return str_is(host, "::1") || (str_starts(host, S("127.")) && !str_find_char(host, ':', &colon));
+    return str_is(host, "::1")
+           || (str_starts(host, S("127.")) && !str_find_char(host, ':', &colon));
 }
 
 enum host_form { HOST_NAME, HOST_ADDRESS, HOST_NUMBER, HOST_FOREIGN };
@@ -86,7 +87,8 @@ static bool name_fits(struct str pattern, struct str url)
 {
     struct str name = authority_of(pattern);
     size_t at;
-    return !str_find(name, S("**"), &at) || str_ends(name, S("**")) || glob_match(name, authority_of(url));
+    return !str_find(name, S("**"), &at) || str_ends(name, S("**"))
+           || glob_match(name, authority_of(url));
 }
 
 static bool is_listed(struct str list, struct str url)

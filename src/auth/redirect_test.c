@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 static const struct str site = S_INIT("https://app.example.com");
-static const struct str list =
-    S_INIT("https://*.preview.example.net/**, myapp://callback, exp://**,http://localhost:3000/{a,b}");
+static const struct str list = S_INIT(
+    "https://*.preview.example.net/**, myapp://callback, exp://**,http://localhost:3000/{a,b}");
 
 static const struct {
     const char *url;
@@ -79,8 +79,10 @@ static void loopback_sites(void **state)
     (void)state;
     assert_true(redirect_allowed(S("http://localhost:3000"), S(""), S("http://localhost:5173/x")));
     assert_true(redirect_allowed(S("http://127.0.0.1:3000"), S(""), S("http://127.0.0.1:9/")));
-    assert_false(redirect_allowed(S("http://localhost:3000"), S(""), S("https://localhost:3000/x")));
-    assert_false(redirect_allowed(S("http://localhost:3000"), S(""), S("http://localhost.evil.test/")));
+    assert_false(
+        redirect_allowed(S("http://localhost:3000"), S(""), S("https://localhost:3000/x")));
+    assert_false(
+        redirect_allowed(S("http://localhost:3000"), S(""), S("http://localhost.evil.test/")));
     assert_false(redirect_allowed(S("not a url"), S(""), S("http://localhost:3000")));
 }
 

@@ -16,7 +16,7 @@ struct token_mail {
     const char *verify_type;    /* "signup", "recovery" … */
     const char *authentication; /* of the flow: "email/signup", "magiclink" …; with pkce only */
     struct flow_pkce pkce;
-    struct str redirect_to;     /* through redirect_target */
+    struct str redirect_to; /* through redirect_target */
 };
 
 /* To the user's own address. e: what mailer_queue refuses. */

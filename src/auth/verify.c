@@ -30,12 +30,13 @@ static const struct type_row *type_of(struct str name)
 bool verify_type_known(struct str type, struct err *e)
 {
     if (str_is(type, "sms") || str_is(type, "phone_change"))
-        return err_set(e, 400, "validation_failed", "Phone numbers cannot be verified here: no provider");
-    return type_of(type)
-           || err_set(e, 400, "validation_failed", "Unsupported verification type");
+        return err_set(e, 400, "validation_failed",
+                       "Phone numbers cannot be verified here: no provider");
+    return type_of(type) || err_set(e, 400, "validation_failed", "Unsupported verification type");
 }
 
-_Static_assert((int)VERIFY_BY_HASH_TOKEN_HASH == (int)VERIFY_BY_CODE_TOKEN_HASH, "one order of columns");
+_Static_assert((int)VERIFY_BY_HASH_TOKEN_HASH == (int)VERIFY_BY_CODE_TOKEN_HASH,
+               "one order of columns");
 
 /* ---- the token ------------------------------------------------------------------------------ */
 
@@ -184,8 +185,8 @@ static const char *authentication_of(const struct verify_in *in, const struct fo
 }
 
 /* The user as they have become, and a session or a code for them. */
-static bool whole(struct pg_tx *tx, struct req *req, const struct verify_in *in, const struct found *f,
-                  bool code, struct verify_out *out, struct err *e)
+static bool whole(struct pg_tx *tx, struct req *req, const struct verify_in *in,
+                  const struct found *f, bool code, struct verify_out *out, struct err *e)
 {
     struct str id = uuid_str(&f->user.id);
     queue_spend(tx, f);
@@ -213,9 +214,11 @@ static bool whole(struct pg_tx *tx, struct req *req, const struct verify_in *in,
         return err_set(e, 403, "user_banned", "User is banned"); /* by an app's trigger, just now */
     if (code)
         out->code = arena_str(req->arena, pg_row_str(r, 0, FLOW_ISSUE_AUTH_CODE));
-    bool ok = user_from_row(pg_tx_result(tx, user), 0, req->arena, &out->user, e)
-              && (code || session_sign(req, &out->user, S("aal1"), session_amr(req, "otp"), &out->pair, e))
-              && audit_commit(tx, req, e);
+    bool ok =
+        user_from_row(pg_tx_result(tx, user), 0, req->arena, &out->user, e)
+        && (code
+            || session_sign(req, &out->user, S("aal1"), session_amr(req, "otp"), &out->pair, e))
+        && audit_commit(tx, req, e);
     caller_forget(id);
     return ok && (code || session_issue(req, &out->user, "otp", &out->pair, e));
 }
@@ -229,8 +232,9 @@ bool verify_run(struct req *req, const struct verify_in *in, bool want_code, str
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};
     if (!pg_tx_begin(&tx, req->pg, PG_LOGIN_AUTH, e) || !find(&tx, req, in, type, &f, e))
         return false;
-    bool ok = is_half(auth_config_of(req), &f) ? half(&tx, in, &f, &v, e)
-                                               : whole(&tx, req, in, &f, want_code && v.pkce, &v, e);
+    bool ok = is_half(auth_config_of(req), &f)
+                  ? half(&tx, in, &f, &v, e)
+                  : whole(&tx, req, in, &f, want_code && v.pkce, &v, e);
     if (!ok)
         return false;
     auth_count("verified");

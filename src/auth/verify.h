@@ -9,7 +9,7 @@
 #include "auth/auth_private.h"
 
 struct verify_in {
-    struct str type;         /* "signup", "invite", "recovery", "magiclink", "email_change", "email" */
+    struct str type; /* "signup", "invite", "recovery", "magiclink", "email_change", "email" */
     struct str token_hash;   /* of a link, maybe with "pkce_"; else address and code */
     struct str address, otp; /* address normalised */
 };
@@ -19,7 +19,7 @@ struct verify_out {
     struct token_pair pair; /* empty for a half and for a code */
     bool half;              /* of a secure change of address: the other mail's link is to come */
     bool pkce;
-    struct str code;        /* instead of a session, in a PKCE flow that came by link */
+    struct str code; /* instead of a session, in a PKCE flow that came by link */
 };
 
 /* False for a type that there is not, with 400 "validation_failed". */

@@ -11,8 +11,8 @@
 
 enum { LOCATION_MAX = 64 * 1024 };
 
-static const struct str half_done = S_INIT(
-    "Confirmation link accepted. Please proceed to confirm link sent to the other email");
+static const struct str half_done =
+    S_INIT("Confirmation link accepted. Please proceed to confirm link sent to the other email");
 
 /* ---- links: the answer is a redirect, and errors are too ------------------------------------- */
 
@@ -37,8 +37,8 @@ struct parameter {
 };
 
 /* target, which may have a query of its own, with parameters in query, fragment or both. */
-static bool redirect(struct req *req, struct resp *resp, struct str target, bool in_query, bool in_fragment,
-                     const struct parameter *list, size_t n, struct err *e)
+static bool redirect(struct req *req, struct resp *resp, struct str target, bool in_query,
+                     bool in_fragment, const struct parameter *list, size_t n, struct err *e)
 {
     struct buf b;
     struct str base, old_fragment;
@@ -67,12 +67,18 @@ static bool redirect(struct req *req, struct resp *resp, struct str target, bool
 static struct str oauth_error(int status)
 {
     switch (status) {
-    case 400: return S("invalid_request");
-    case 401: return S("unauthorized_client");
-    case 403: return S("access_denied");
-    case 500: return S("server_error");
-    case 503: return S("temporarily_unavailable");
-    default: return (struct str){0};
+    case 400:
+        return S("invalid_request");
+    case 401:
+        return S("unauthorized_client");
+    case 403:
+        return S("access_denied");
+    case 500:
+        return S("server_error");
+    case 503:
+        return S("temporarily_unavailable");
+    default:
+        return (struct str){0};
     }
 }
 
@@ -130,7 +136,8 @@ static bool link_opened(struct req *req, struct resp *resp, struct str type, str
         return redirect(req, resp, target, pkce, true,
                         (struct parameter[]){{"message", half_done}, {"sb", S("")}}, 2, e);
     if (out.code.p)
-        return redirect(req, resp, target, true, false, &(struct parameter){"code", out.code}, 1, e);
+        return redirect(req, resp, target, true, false, &(struct parameter){"code", out.code}, 1,
+                        e);
     return redirect_session(req, resp, target, type, &out.pair, e);
 }
 
@@ -138,7 +145,8 @@ static bool link_checked(struct str type, struct str token, struct err *e)
 {
     if (!type.n)
         return err_set(e, 400, "validation_failed", "Verify requires a verification type");
-    return token.n || err_set(e, 400, "validation_failed", "Verify requires a token or a token hash");
+    return token.n
+           || err_set(e, 400, "validation_failed", "Verify requires a token or a token hash");
 }
 
 /*
@@ -178,14 +186,16 @@ static const struct json_field verify_fields[] = {
     JSON_FIELD(struct verify_body, redirect_to, JSON_STR, 4096, 0),
 };
 
-static const struct json_shape verify_shape = {verify_fields, sizeof(verify_fields) / sizeof(verify_fields[0]), false};
+static const struct json_shape verify_shape = {
+    verify_fields, sizeof(verify_fields) / sizeof(verify_fields[0]), false};
 
 static bool body_checked(const struct verify_body *in, struct err *e)
 {
     if (!in->type.n)
         return err_set(e, 400, "validation_failed", "Verify requires a verification type");
     if (!in->token.n == !in->token_hash.n)
-        return err_set(e, 400, "validation_failed", "Verify requires either a token or a token hash");
+        return err_set(e, 400, "validation_failed",
+                       "Verify requires either a token or a token hash");
     if (in->token_hash.n && (in->email.n || in->phone.n || in->redirect_to.n))
         return err_set(e, 400, "validation_failed",
                        "Only the token_hash and type should be provided");
@@ -195,10 +205,12 @@ static bool body_checked(const struct verify_body *in, struct err *e)
     return verify_type_known(in->type, e);
 }
 
-static bool code_address(struct req *req, const struct verify_body *in, struct verify_in *out, struct err *e)
+static bool code_address(struct req *req, const struct verify_body *in, struct verify_in *out,
+                         struct err *e)
 {
     if (in->phone.n)
-        return err_set(e, 403, "otp_expired", "Token has expired or is invalid"); /* no phone ever gets one */
+        return err_set(e, 403, "otp_expired",
+                       "Token has expired or is invalid"); /* no phone ever gets one */
     if (!user_email_normal(req->arena, in->email, &out->address, e))
         return err_set(e, 422, "validation_failed", "Invalid email format");
     return quota_take(req, QUOTA_CODES, out->address, e);
@@ -218,7 +230,8 @@ static bool put_half(struct resp *resp, struct err *e)
 static bool is_form(const struct req *req)
 {
     return auth_config_of(req)->link_page
-           && str_starts_nocase(req_header(req, S("content-type")), S("application/x-www-form-urlencoded"));
+           && str_starts_nocase(req_header(req, S("content-type")),
+                                S("application/x-www-form-urlencoded"));
 }
 
 static bool form_posted(struct req *req, struct resp *resp, struct err *e)
@@ -238,9 +251,11 @@ bool verify_api_post(struct req *req, struct resp *resp, struct err *e)
         return form_posted(req, resp, e);
     if (!json_read(req->body, &verify_shape, &in, req->arena, e) || !body_checked(&in, e))
         return false;
-    struct verify_in v = {.type = in.type, .token_hash = in.token_hash.n ? in.token_hash : (struct str){0},
+    struct verify_in v = {.type = in.type,
+                          .token_hash = in.token_hash.n ? in.token_hash : (struct str){0},
                           .otp = in.token};
-    if ((!in.token_hash.n && !code_address(req, &in, &v, e)) || !verify_run(req, &v, false, &out, e))
+    if ((!in.token_hash.n && !code_address(req, &in, &v, e))
+        || !verify_run(req, &v, false, &out, e))
         return false;
     if (out.half)
         return put_half(resp, e);

@@ -41,12 +41,23 @@ static void put_escaped(struct buf *b, struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         switch (s.p[i]) {
-        case '&': BUF_LIT(b, "&amp;"); break;
-        case '<': BUF_LIT(b, "&lt;"); break;
-        case '>': BUF_LIT(b, "&gt;"); break;
-        case '"': BUF_LIT(b, "&quot;"); break;
-        case '\'': BUF_LIT(b, "&#39;"); break;
-        default: buf_char(b, s.p[i]);
+        case '&':
+            BUF_LIT(b, "&amp;");
+            break;
+        case '<':
+            BUF_LIT(b, "&lt;");
+            break;
+        case '>':
+            BUF_LIT(b, "&gt;");
+            break;
+        case '"':
+            BUF_LIT(b, "&quot;");
+            break;
+        case '\'':
+            BUF_LIT(b, "&#39;");
+            break;
+        default:
+            buf_char(b, s.p[i]);
         }
     }
 }
@@ -58,15 +69,21 @@ static void put_hidden(struct buf *b, const char *name, struct str value)
     BUF_LIT(b, "\">");
 }
 
-static void put_page(struct buf *b, const struct words *w, struct str type, struct str token, struct str target)
+static void put_page(struct buf *b, const struct words *w, struct str type, struct str token,
+                     struct str target)
 {
     struct url_parts u = {0};
-    buf_printf(b, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
-                  "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
-                  "<meta name=\"robots\" content=\"noindex\"><title>%s</title><style>", w->title);
+    buf_printf(b,
+               "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
+               "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
+               "<meta name=\"robots\" content=\"noindex\"><title>%s</title><style>",
+               w->title);
     buf_str(b, style);
-    buf_printf(b, "</style></head><body><main><h1>%s</h1><p>One more step: press the button to go on.</p>"
-                  "<form method=\"post\" action=\"?\">", w->title);
+    buf_printf(
+        b,
+        "</style></head><body><main><h1>%s</h1><p>One more step: press the button to go on.</p>"
+        "<form method=\"post\" action=\"?\">",
+        w->title);
     put_hidden(b, "type", type);
     put_hidden(b, "token", token);
     put_hidden(b, "redirect_to", target);
@@ -92,8 +109,8 @@ static struct str policy(struct req *req)
     return buf_view(&b);
 }
 
-bool verify_page_show(struct req *req, struct resp *resp, struct str type, struct str token, struct str target,
-                      struct err *e)
+bool verify_page_show(struct req *req, struct resp *resp, struct str type, struct str token,
+                      struct str target, struct err *e)
 {
     struct buf b;
     buf_init_arena(&b, req->arena, 64 * 1024);

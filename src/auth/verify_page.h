@@ -8,7 +8,7 @@
 
 #include "auth/auth_private.h"
 
-MUST_CHECK bool verify_page_show(struct req *req, struct resp *resp, struct str type, struct str token,
-                                 struct str target, struct err *e);
+MUST_CHECK bool verify_page_show(struct req *req, struct resp *resp, struct str type,
+                                 struct str token, struct str target, struct err *e);
 
 #endif

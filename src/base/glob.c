@@ -159,5 +159,6 @@ static bool match(struct str pattern, struct str text, int depth, int *left)
 bool glob_match(struct str pattern, struct str text)
 {
     int left = ALTERNATIVES_MAX;
-    return pattern.n <= GLOB_PATTERN_MAX && text.n <= GLOB_TEXT_MAX && match(pattern, text, 0, &left);
+    return pattern.n <= GLOB_PATTERN_MAX && text.n <= GLOB_TEXT_MAX
+           && match(pattern, text, 0, &left);
 }
