@@ -13,7 +13,7 @@ static int usage(FILE *to, int status)
     fprintf(to, "basalt %s: accounts, authorization and data for an app, in one program.\n\n",
             BASALT_VERSION);
     for (unsigned i = 0; i < command_count; i++)
-        fprintf(to, "  basalt %-8s %s\n", command_list[i].name, command_list[i].summary);
+        fprintf(to, "  basalt %-9s %s\n", command_list[i].name, command_list[i].summary);
     fprintf(to, "\nbasalt COMMAND --help tells more; basalt serve --help lists every setting.\n"
                 "First steps: basalt serve, then basalt status in another terminal.\n");
     return status;
