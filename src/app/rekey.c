@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "guard/access.h"
+#include "pg/pg_notify.h"
 #include "runtime/loop.h"
 #include "runtime/offload.h"
 #include "runtime/timer.h"
@@ -188,9 +189,12 @@ void rekey_reload(void)
     }
 }
 
+/* While nothing can be heard a revoked key must not go on, so it is asked for. */
 static void look(struct timer *t)
 {
-    if (access_missed() || clock_mono_us() - self.read_us >= ROLES_US)
+    int64_t now = clock_mono_us();
+    bool deaf = now - pg_notify_heard_us() > CLOCK_S;
+    if (access_missed() || deaf || now - self.read_us >= ROLES_US)
         rekey_reload();
     timer_arm(t, clock_mono_us() + LOOK_US, look);
 }
