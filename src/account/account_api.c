@@ -122,6 +122,7 @@ static bool registration_read(struct req *req, struct signup *s, struct err *e)
     s->profile = signup_profile_from_metadata(req, given); /* adds the default role */
     s->metadata_is_identity = true;
     s->email_confirmed = c->autoconfirm;
+    s->mail = c->autoconfirm ? NULL : signup_confirmation(req);
     s->want_profile = true;
     s->actor_kind = "user";
     return true;

@@ -254,6 +254,8 @@ struct login {
  * saving new user"; 429 from the hash pool; 503/504 of the database.
  */
 MUST_CHECK bool signup_run(struct req *req, const struct signup *in, struct login *out, struct err *e);
+/* For signup.mail: the mail whose link confirms the address, and leads to redirect_target then. */
+const struct token_mail *signup_confirmation(struct req *req);
 /*
  * Fields of a profile from metadata of the same names, leniently: wrong types and unknown roles are
  * left out. JSON object with at least the default role.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/hook.h"
+#include "auth/redirect.h"
 #include "auth/token_mail.h"
 
 #include "base/json.h"
@@ -486,4 +487,17 @@ bool signup_repeat(struct req *req, struct str email, const struct token_mail *m
     if (again)
         out->confirmation_sent_us = req->now_us;
     return audit_commit(&tx, req, e);
+}
+
+const struct token_mail *signup_confirmation(struct req *req)
+{
+    struct token_mail *m = arena_new(req->arena, struct token_mail, 1);
+    *m = (struct token_mail){
+        .token = ONE_TIME_CONFIRMATION,
+        .kind = MAIL_CONFIRMATION,
+        .verify_type = "signup",
+        .authentication = "email/signup",
+        .redirect_to = redirect_target(req, (struct str){0}),
+    };
+    return m;
 }
