@@ -15,7 +15,7 @@ struct inspect_report {
 };
 
 /*
- * pg NULL: the journal alone. False with e, status 1 "audit_damaged", naming the first thing that is
+ * pg NULL: the journal alone; a folder without one: the database alone. False with e, status 1 "audit_damaged", naming the first thing that is
  * wrong; with another code when it could not be looked at.
  */
 MUST_CHECK bool inspect_run(const char *dir, struct pg_now *pg, struct inspect_report *out,

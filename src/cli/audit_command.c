@@ -47,9 +47,12 @@ static bool verify(struct call *c, struct err *e)
         return false;
     if (!inspect_run(dir, c->pg, &v, e))
         return false;
-    printf("journal: %" PRIu64 " events and %" PRIu64 " copies in %" PRIu64
-           " files, sequence up to %" PRIu64 ", %" PRIu64 " dropped\n",
-           v.events, v.copies, v.files, v.last, v.dropped);
+    if (v.files == 0)
+        printf("journal: none in this data folder\n");
+    else
+        printf("journal: %" PRIu64 " events and %" PRIu64 " copies in %" PRIu64
+               " files, sequence up to %" PRIu64 ", %" PRIu64 " dropped\n",
+               v.events, v.copies, v.files, v.last, v.dropped);
     if (!c->journal_only)
         printf("database: %" PRId64 " events, %" PRId64 " of them sealed by %" PRId64 " seals\n",
                v.rows, v.sealed, v.seals);

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { email, password, signedUp, start } from '../lib/basalt.mjs'
 import { RawConnection } from '../lib/http.mjs'
+import { claimsOf, sign } from '../lib/jwt.mjs'
 import { events, node } from '../lib/journal.mjs'
 import { pgProxy } from '../lib/pg_proxy.mjs'
 import { patience, waitFor } from '../lib/wait.mjs'
@@ -86,6 +87,15 @@ describe('events without a change', () => {
     const answer = await server.auth('GET', '/user', { token: forged })
     assert.equal(answer.status, 403)
     assert.equal((await byRequest(answer, 'security_violation')).outcome, 'denied')
+  })
+
+  test('a token that is over', async () => {
+    const user = await signedUp(server)
+    const claims = claimsOf(user.token)
+    const token = sign({ ...claims, exp: claims.iat - 1 }, server.jwtSecret)
+    const answer = await server.auth('GET', '/user', { token })
+    assert.equal(answer.status, 403)
+    assert.equal((await byRequest(answer, 'token_expired')).actor_id, null)
   })
 
   test('what an administrator does is an admin_action, in its own transaction', async () => {

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'
 import { before, describe, test } from 'node:test'
-import { email, password, signedUp, start } from '../lib/basalt.mjs'
+import { command, email, password, scratch, signedUp, start } from '../lib/basalt.mjs'
 import * as sql from '../lib/sql.mjs'
 import { events, files, folder, node } from '../lib/journal.mjs'
 import { waitFor } from '../lib/wait.mjs'
@@ -47,6 +47,12 @@ async function found(pattern, ...flags) {
 test('what nobody has touched verifies, while the server runs', async () => {
   assert.match(await whole(), /^journal: \d+ events and \d+ copies in \d+ files.*\n.*sealed.*\neverything verifies\n$/)
   assert.equal((await verify('--journal')).code, 0)
+})
+
+test('from another machine: the database alone', async () => {
+  const result = await command(['audit', 'verify'], { data: scratch(), settings: { database_url: server.db } })
+  assert.equal(result.code, 0, result.stderr)
+  assert.match(result.stdout, /^journal: none in this data folder\ndatabase: \d+ events/)
 })
 
 describe('the database', () => {
