@@ -130,7 +130,7 @@ static enum journal_found pass_bad(struct journal_reader *r, struct journal_line
 
 static bool head_read(struct str record, struct journal_head *out)
 {
-    CLEANUP(arena_close) struct arena a;
+    CLEANUP(arena_close) struct arena a = {0};
     struct str node, previous, records;
     arena_init(&a, JOURNAL_LINE_MAX);
     struct journal_head h = {0};

@@ -22,7 +22,7 @@ static bool failed(const char *what, const char *path, struct err *e)
 static bool node_load(const char *dir, char out[37], struct err *e)
 {
     char path[JOURNAL_PATH_MAX];
-    CLEANUP(buf_free) struct buf b;
+    CLEANUP(buf_free) struct buf b = {0};
     struct uuid id;
     snprintf(path, sizeof(path), "%s/node", dir);
     buf_init(&b, 1024);
@@ -122,7 +122,7 @@ static bool tail_cut(const char *dir, uint64_t file, const struct tail *t, struc
 {
     char path[JOURNAL_PATH_MAX];
     enum { FILE_MAX = 1 << 30 };
-    CLEANUP(buf_free) struct buf all;
+    CLEANUP(buf_free) struct buf all = {0};
     if (t->good_end == t->size)
         return true;
     journal_reader_path(path, dir, file, "journal");

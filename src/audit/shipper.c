@@ -75,7 +75,7 @@ static void disconnect(const struct err *e)
 
 static bool set_role(struct err *e)
 {
-    CLEANUP(arena_close) struct arena a;
+    CLEANUP(arena_close) struct arena a = {0};
     arena_init(&a, 1024);
     if (!s.config.set_role)
         return true;
