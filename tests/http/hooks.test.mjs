@@ -173,6 +173,21 @@ describe('a function writes the claims', () => {
     assert.equal(next.status, 200, next.text)
   })
 
+  test('also where refresh tokens are counted and not kept', async () => {
+    const counted = await server.beside({ refresh_token_version: 2,
+      ...hook('custom_access_token', 'pg-functions://postgres/hooks/token') })
+    const session = (await login(counted, user)).json
+    await answers('token', null, { raises: true })
+    const broken = await counted.auth('POST', '/token?grant_type=refresh_token',
+      { json: { refresh_token: session.refresh_token } })
+    assert.equal(broken.status, 500, broken.text)
+    await server.sql('truncate hooks.mode')
+    const next = await refreshed(counted, session.refresh_token)
+    assert.equal(next.status, 200, next.text)
+    assert.equal(claimsOf(next.json.access_token).method, 'token_refresh')
+    assert.equal((await refreshed(counted, next.json.refresh_token)).status, 200)
+  })
+
   test('a token of any length is none', async () => {
     await server.sql(`create or replace function hooks.token(event jsonb) returns jsonb language sql as $$
       select jsonb_build_object('claims', event -> 'claims' || jsonb_build_object('x', repeat('x', 20000))) $$`)
