@@ -17,7 +17,8 @@ enum { TRIES = 3 };
 struct found {
     struct str id;
     bool linked;    /* the identity is already theirs */
-    bool confirmed; /* else: their address was proven before */
+    bool confirmed; /* their address is */
+    bool proven;    /* by its owner: without mails it is confirmed whoever registers it */
 };
 
 static bool find(struct pg_tx *tx, struct req *req, const struct external *x, struct found *out, struct err *e)
@@ -39,6 +40,9 @@ static bool find(struct pg_tx *tx, struct req *req, const struct external *x, st
     if (pg_row_count(pg_tx_result(tx, 0)) > 0) {
         out->id = arena_str(req->arena, pg_row_str(pg_tx_result(tx, 0), 0, EXTERNAL_LOCK_EMAIL_ID));
         out->confirmed = pg_row_bool(pg_tx_result(tx, 0), 0, EXTERNAL_LOCK_EMAIL_CONFIRMED);
+        out->proven = out->confirmed
+                      && (!auth_config_of(req)->autoconfirm
+                          || pg_row_bool(pg_tx_result(tx, 0), 0, EXTERNAL_LOCK_EMAIL_PROVEN));
     }
     return true;
 }
@@ -65,9 +69,9 @@ static void join_queue(struct pg_tx *tx, struct req *req, const struct external 
         pg_tx_add(tx, &identity_insert_sql, PG_ARGS(f->id, x->subject, provider, x->identity));
         note(tx, req, AUDIT_IDENTITY_LINKED, x, f->id);
     }
-    if (!f->linked && !f->confirmed) {
-        pg_tx_add(tx, &external_reset_sql, PG_ARGS(f->id, provider, x->subject));
-        if (table)
+    if (!f->linked && !f->proven) {
+        pg_tx_add(tx, &external_reset_sql, PG_ARGS(f->id, provider, x->subject, pg_tx_bool(f->confirmed)));
+        if (table && !f->confirmed)
             pg_tx_add(tx, &profile_write_sql,
                       PG_ARGS(str_from(table), f->id, signup_profile_from_metadata(req, x->identity)));
     }
@@ -144,7 +148,7 @@ static bool taken(struct err *e, bool by_caller)
 bool external_link(struct req *req, const struct external *x, struct login *out, struct err *e)
 {
     struct external by_subject = *x;
-    struct found f, me = {.id = uuid_str(&req->principal->user_id), .confirmed = true};
+    struct found f, me = {.id = uuid_str(&req->principal->user_id), .confirmed = true, .proven = true};
     struct login l = {0};
     by_subject.email = (struct str){0}; /* whose address it is does not matter: they are here */
     CLEANUP(pg_tx_end) struct pg_tx tx = {0};

@@ -112,6 +112,11 @@ static bool rights_ok(const struct req *req, const struct plan *p, struct err *e
     return true;
 }
 
+static bool nonce_wrong(struct err *e)
+{
+    return err_set(e, 422, "reauthentication_not_valid", "Nonce has expired or is invalid");
+}
+
 static bool nonce_ok(struct req *req, const struct plan *p, struct err *e)
 {
     const struct user *u = &p->look.user;
@@ -119,11 +124,13 @@ static bool nonce_ok(struct req *req, const struct plan *p, struct err *e)
     if (!p->edit->nonce.n)
         return err_set(e, 400, "reauthentication_needed",
                        "Password update requires reauthentication");
+    if (!address.n) /* nobody could have sent them one, and there is no key to count by */
+        return nonce_wrong(e);
     if (!quota_take(req, QUOTA_CODES, address, e))
         return false;
     bool living = p->look.nonce_hash.n && one_time_lives(req, u->reauthentication_sent_us);
     return (living && secret_eq(one_time_hash(req, address, p->edit->nonce), p->look.nonce_hash))
-           || err_set(e, 422, "reauthentication_not_valid", "Nonce has expired or is invalid");
+           || nonce_wrong(e);
 }
 
 static bool reauthenticated(struct req *req, const struct plan *p, struct err *e)
@@ -217,7 +224,7 @@ static bool queue_email(struct pg_tx *tx, struct req *req, const struct plan *p,
     const struct user *u = &p->look.user;
     struct str id = uuid_str(&u->id), email = p->edit->email;
     if (u->is_anonymous && auth_config_of(req)->autoconfirm) { /* like a signup; everybody else verifies */
-        pg_tx_add(tx, &identity_set_email_sql, PG_ARGS(id, email, pg_tx_bool(true)));
+        pg_tx_add(tx, &identity_set_email_sql, PG_ARGS(id, email, pg_tx_bool(false))); /* nobody has proven it */
         pg_tx_add(tx, &user_email_set_sql, PG_ARGS(id, email));
         pg_tx_add(tx, &verify_providers_sql, PG_ARGS(id));
         one_time_clear(tx, id);

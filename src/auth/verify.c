@@ -43,7 +43,7 @@ _Static_assert((int)VERIFY_BY_HASH_TOKEN_HASH == (int)VERIFY_BY_CODE_TOKEN_HASH,
 struct found {
     struct str kind, hash, email, new_email;
     int64_t sent_us, banned_until_us;
-    bool half_done, invited;
+    bool half_done, invited, confirmed;
     struct user user; /* id and password: what the session's write asks for again */
 };
 
@@ -83,6 +83,7 @@ static bool find(struct pg_tx *tx, struct req *req, const struct verify_in *in,
     out->new_email = arena_str(req->arena, pg_row_str(r, 0, VERIFY_BY_HASH_EMAIL_CHANGE));
     out->half_done = pg_row_bool(r, 0, VERIFY_BY_HASH_HALF_DONE);
     out->invited = pg_row_bool(r, 0, VERIFY_BY_HASH_INVITED);
+    out->confirmed = pg_row_bool(r, 0, VERIFY_BY_HASH_CONFIRMED);
     out->sent_us = pg_row_time(r, 0, VERIFY_BY_HASH_SENT_AT);
     out->banned_until_us = user_time(r, 0, VERIFY_BY_HASH_BANNED_UNTIL);
     if (out->banned_until_us > req->now_us)
@@ -112,7 +113,8 @@ static bool queue_change(struct pg_tx *tx, struct req *req, const struct found *
 {
     struct str id = uuid_str(&f->user.id);
     pg_tx_add(tx, &verify_change_sql, PG_ARGS(id));
-    pg_tx_add(tx, &identity_set_email_sql, PG_ARGS(id, f->new_email, pg_tx_bool(true)));
+    bool proven = f->half_done || str_is(f->kind, "email_change_token_new");
+    pg_tx_add(tx, &identity_set_email_sql, PG_ARGS(id, f->new_email, pg_tx_bool(proven)));
     note(tx, req, f, AUDIT_USER_MODIFIED);
     struct user u = f->user;
     u.email = f->new_email;
@@ -184,12 +186,26 @@ static const char *authentication_of(const struct verify_in *in, const struct fo
     return type_of(signup ? S("signup") : in->type)->authentication;
 }
 
+/*
+ * Somebody registered the address, it was never proven, and now its owner comes by a mail that they did
+ * not need that registration for: its password may be a stranger's.
+ */
+static void queue_disown(struct pg_tx *tx, struct found *f)
+{
+    bool asked_for_entry = str_is(f->kind, "recovery_token") || f->invited;
+    if (f->confirmed || !asked_for_entry)
+        return;
+    pg_tx_add(tx, &verify_disown_sql, PG_ARGS(uuid_str(&f->user.id)));
+    f->user.password = S("");
+}
+
 /* The user as they have become, and a session or a code for them. */
-static bool whole(struct pg_tx *tx, struct req *req, const struct verify_in *in,
-                  const struct found *f, bool code, struct verify_out *out, struct err *e)
+static bool whole(struct pg_tx *tx, struct req *req, const struct verify_in *in, struct found *f,
+                  bool code, struct verify_out *out, struct err *e)
 {
     struct str id = uuid_str(&f->user.id);
     queue_spend(tx, f);
+    queue_disown(tx, f);
     if (!queue_effect(tx, req, f, e))
         return false;
     unsigned given = tx->count;

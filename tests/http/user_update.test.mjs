@@ -377,7 +377,7 @@ describe('an anonymous user becomes a permanent one', () => {
     assert.deepEqual(shown.app_metadata, { provider: 'email', providers: ['email'] })
     assert.equal(shown.user_metadata.theme, 'dark')
     assert.deepEqual(shown.identities.map((i) => [i.provider, i.identity_data.email_verified]),
-      [['email', true]])
+      [['email', false]])
     const again = await login(address, 'a-first-word')
     assert.equal(again.json.user.id, user.id)
     assert.equal((await refreshed(server, user.refresh)).json.user.is_anonymous, false)

@@ -8,7 +8,7 @@ with owner as (
     update auth.users
     set last_sign_in_at = now(), updated_at = now(), encrypted_password = coalesce($8, encrypted_password)
     where id = $1
-        and encrypted_password = $2
+        and coalesce(encrypted_password, '') = $2
         and deleted_at is null
         and (banned_until is null or banned_until <= now())
         and ($9 or is_anonymous or email_confirmed_at is not null)

@@ -1,5 +1,5 @@
 -- verify_by_code(address text, aud text, token_hash text, kinds text) -> (id uuid, kind text, email text, email_change text,
---   encrypted_password text, half_done boolean, invited boolean, sent_at timestamptz?, banned_until timestamptz?, token_hash text)
+--   encrypted_password text, half_done boolean, invited boolean, sent_at timestamptz?, banned_until timestamptz?, confirmed boolean, token_hash text)
 -- As verify_by_hash, for a code that somebody typed in: it may belong to a link of a PKCE flow.
 select u.id, t.token_type::text, coalesce(u.email, ''), coalesce(u.email_change, ''), coalesce(u.encrypted_password, ''),
     coalesce(u.email_change_confirm_status, 0) = 1, u.invited_at is not null,
@@ -8,7 +8,7 @@ select u.id, t.token_type::text, coalesce(u.email, ''), coalesce(u.email_change,
         when 'recovery_token' then u.recovery_sent_at
         else u.email_change_sent_at
     end,
-    u.banned_until, t.token_hash
+    u.banned_until, u.email_confirmed_at is not null, t.token_hash
 from auth.one_time_tokens t
 join auth.users u on u.id = t.user_id
 where t.relates_to = $1
