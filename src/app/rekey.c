@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "crypto/hash.h"
 #include "guard/access.h"
 #include "pg/pg_notify.h"
 #include "runtime/loop.h"
@@ -130,21 +129,6 @@ static bool apply(struct reading *r, struct err *e)
     return true;
 }
 
-/* Not of the first reading, which is this server's start. */
-static void report_change(struct reading *r)
-{
-    static char former[65];
-    char now[65];
-    struct str all = arena_printf(&r->memory, "%.*s %.*s %.*s", STR_ARG(r->keys),
-                                  STR_ARG(r->publishable), STR_ARG(r->secret));
-    hash_sha256_hex(all, now);
-    if (former[0] && strcmp(former, now) != 0)
-        audit_report(NULL, &(struct audit_note){.event = AUDIT_CONFIGURATION_CHANGED,
-                                                .actor_kind = S("server"),
-                                                .detail = S("{\"settings\":[\"keys\"]}")});
-    memcpy(former, now, sizeof(former));
-}
-
 /* False: to be tried again. Keys that cannot be used are said, and the former ones stay. */
 static bool read_once(void)
 {
@@ -159,8 +143,6 @@ static bool read_once(void)
     bool ok = r->ok;
     if (ok && !apply(r, &e))
         log_say(LOG_ERROR, "keys.invalid", "the former keys stay: %s", e.message);
-    else if (ok)
-        report_change(r);
     reading_drop(&r->job);
     return ok;
 }

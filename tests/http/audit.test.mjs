@@ -98,6 +98,14 @@ describe('events without a change', () => {
     assert.equal((await byRequest(answer, 'token_expired')).actor_id, null)
   })
 
+  test('a rotated key', async () => {
+    const rotated = await server.command(['key', 'rotate'])
+    assert.equal(rotated.code, 0, rotated.stderr)
+    const event = await kept('configuration_change', (e) => e.name === 'configuration_change')
+    assert.equal(event.detail.keys, 1)
+    assert.equal(events(server).filter((e) => e.name === 'configuration_change').length, 1)
+  })
+
   test('what an administrator does is an admin_action, in its own transaction', async () => {
     const user = await signedUp(server)
     await server.service('PUT', `/admin/users/${user.id}`, { json: { user_metadata: { a: 1 } } })
