@@ -86,6 +86,7 @@ void pg_conn_close_late(struct pg_conn *c)
     pg_conn_forget(c);
     map_close(&c->prepared);
     PQfinish(c->pg);
+    fdwatch_free(c->watch);
     c->pg = NULL;
     c->watch = NULL;
     c->busy = false;
@@ -95,6 +96,7 @@ void pg_conn_close(struct pg_conn *c)
 {
     if (c->watch)
         fdwatch_close(c->watch);
+    c->watch = NULL;
     pg_conn_close_late(c);
 }
 

@@ -731,8 +731,12 @@ void pg_pool_close_all(int timeout_ms)
     }
     bool joined = pg_connect_close(timeout_ms);
     for (unsigned i = 0; i < config.loops; i++) {
-        for (unsigned k = 0; k < pools[i].size; k++)
-            pg_conn_close_late(&pools[i].slots[k].conn);
+        for (unsigned k = 0; k < pools[i].size; k++) {
+            struct pg_slot *s = &pools[i].slots[k];
+            if (s->cancel) /* still drained when the loops went */
+                pg_connect_cancel_forget(s->cancel);
+            pg_conn_close_late(&s->conn);
+        }
         free(pools[i].slots);
     }
     free(pools);

@@ -101,3 +101,8 @@ void fdwatch_abandon(struct fdwatch *w)
     l->handles--;
     fdwatch_bury(l, w->abandoned_us - ABANDONED_US);
 }
+
+void fdwatch_free(struct fdwatch *w)
+{
+    free(w);
+}

@@ -15,5 +15,7 @@ void fdwatch_set(struct fdwatch *w, int events);
 void fdwatch_close(struct fdwatch *w);
 /* The same when the library has closed it already: its number may be somebody else's by now. */
 void fdwatch_abandon(struct fdwatch *w);
+/* For what is left when its loop has ended: nothing is watched any more. */
+void fdwatch_free(struct fdwatch *w);
 
 #endif
