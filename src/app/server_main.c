@@ -206,6 +206,17 @@ static bool open_auth(struct settings *s, const char *api_url, const struct secr
     return settings_smtp(s, &c.smtp, e) && auth_open(&c, &v->auth, e);
 }
 
+/* What a setting is when nobody sets it. */
+static const struct {
+#define X(member, type, fallback, min, max, choices, aliases, group, help) const char *member;
+#include "app/config.def"
+#undef X
+} fallbacks = {
+#define X(member, type, fallback, min, max, choices, aliases, group, help) .member = (fallback),
+#include "app/config.def"
+#undef X
+};
+
 static bool open_quota(const struct settings *s, const struct secrets *k, struct quota **out,
                        struct err *e)
 {
@@ -213,6 +224,12 @@ static bool open_quota(const struct settings *s, const struct secrets *k, struct
         .enabled = strcmp(s->rate_limits, "on") == 0,
         .limits = {
 #define X(id, setting, period_s, by, kind, help) [QUOTA_##id] = s->setting,
+#include "guard/quota.def"
+#undef X
+        },
+        .usual = {
+#define X(id, setting, period_s, by, kind, help) \
+    [QUOTA_##id] = s->setting && strcmp(s->setting, fallbacks.setting) == 0,
 #include "guard/quota.def"
 #undef X
         },

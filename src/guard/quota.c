@@ -32,6 +32,7 @@ enum state { LIMITED, OFF, BLOCKED };
 
 struct limit {
     enum state state;
+    bool usual;
     struct ratelimit_rule rule;
 };
 
@@ -88,6 +89,8 @@ bool quota_open(const struct quota_config *c, struct quota **out, struct err *e)
                 rows[i].setting, (int)(text.n < 40 ? text.n : 40), text.p);
         }
     }
+    for (unsigned i = 0; i < QUOTA_COUNT; i++)
+        q->limits[i].usual = c->usual[i];
     arena_init(&q->memory, SIZE_MAX);
     q->header = arena_str(&q->memory, c->header);
     q->mail_confirms = c->mail_confirms;
@@ -219,6 +222,13 @@ static bool take(struct req *req, enum quota_id id, struct str key, struct err *
     return ok || quota_refused(id, a.retry_us, e);
 }
 
+/* From the machine itself, and nobody says on whose behalf. */
+static bool own_machine(const struct req *req)
+{
+    return !req->services->quota->header.n
+           && (str_starts(req->client_ip, S("127.")) || str_is(req->client_ip, "::1"));
+}
+
 bool quota_take(struct req *req, enum quota_id id, struct str key, struct err *e)
 {
     if (req->services->quota->limits[id].state == OFF)
@@ -226,6 +236,8 @@ bool quota_take(struct req *req, enum quota_id id, struct str key, struct err *e
     BUG(!key.p && rows[id].by != BY_ADDRESS);
     if (!key.p && req->principal && req->principal->key == PRINCIPAL_KEY_SERVICE
         && !req->server_ip.p)
+        return true;
+    if (!key.p && req->services->quota->limits[id].usual && own_machine(req))
         return true;
     if (!key.p)
         key = quota_client(req);

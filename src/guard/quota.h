@@ -26,6 +26,9 @@ struct quota;
 
 struct quota_config {
     bool enabled;                    /* false: nothing is limited */
+    /* nobody has set it: clients on the machine's own address, which are its developers or a proxy
+       that stands for everybody, are then not counted by it */
+    bool usual[QUOTA_COUNT];
     const char *limits[QUOTA_COUNT]; /* "30", "30/1h", "0" (always refused), "off"; NULL: off */
     struct str header;     /* field whose first value names the client; absent: its address does */
     bool mail_confirms;    /* addresses are confirmed by mail: mails are counted (GoTrue) */

@@ -116,7 +116,7 @@ describe('events without a change', () => {
   })
 
   test('too many requests', async () => {
-    const own = await server.beside({ rate_limits: 'on' })
+    const own = await server.beside({ rate_limits: 'on', rate_limit_otp: '20' })
     const answers = await Promise.all(Array.from({ length: 80 }, () => own.auth('POST', '/signup', {
       json: { email: email(), password: 'x' } })))
     const limited = answers.find((answer) => answer.status === 429)

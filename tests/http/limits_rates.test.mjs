@@ -164,6 +164,17 @@ describe('settings', () => {
     await plain.close()
   })
 
+  test('the defaults do not count the machine itself; they do whoever a proxy names', async () => {
+    const plain = await open.beside({ rate_limits: 'on', trusted_proxies: '127.0.0.1' })
+    const ask = (ip) => plain.auth('POST', '/recover', { json: { email: email() },
+      headers: ip && { 'x-forwarded-for': ip } })
+    for (let i = 0; i < 40; i++) assert.equal((await ask()).status, 200)
+    const told = []
+    for (let i = 0; i < 40; i++) told.push((await ask('203.0.113.9')).status)
+    assert.equal(told.indexOf(429), 30)
+    await plain.close()
+  })
+
   test('doctor warns of a public address without them', async () => {
     const say = async (settings) => (await command(['doctor'], {
       data: scratch(), settings: { listen: '0.0.0.0:8000', ...settings } })).stdout
